@@ -1,0 +1,1 @@
+"""Every metric family as one typed row: name, type, unit, labels, help, source, since."""

@@ -1,0 +1,1 @@
+"""Flags and environment become a Settings record; agents are built, signalled and ended here."""

@@ -1,0 +1,1 @@
+"""Snapshot x catalogue -> the text of a scrape. No driver, no clock, no state."""

@@ -1,0 +1,36 @@
+"""The records that flow from a source to a scrape: frozen, SI units, None where nothing is available."""
+
+from gputally.model.clock import Clock, Instant
+from gputally.model.gpu import Description, Driver, Gpu, Inventory
+from gputally.model.host import HostCounters
+from gputally.model.reading import FastReading, MigInstance, NvLink, ProcessReading, Reading, SlowReading
+from gputally.model.snapshot import (
+    CollectorHealth,
+    GpuCounters,
+    GpuSnapshot,
+    ProcessRow,
+    SelfReport,
+    Snapshot,
+)
+
+__all__ = [
+    "Clock",
+    "CollectorHealth",
+    "Description",
+    "Driver",
+    "FastReading",
+    "Gpu",
+    "GpuCounters",
+    "GpuSnapshot",
+    "HostCounters",
+    "Instant",
+    "Inventory",
+    "MigInstance",
+    "NvLink",
+    "ProcessReading",
+    "ProcessRow",
+    "Reading",
+    "SelfReport",
+    "SlowReading",
+    "Snapshot",
+]

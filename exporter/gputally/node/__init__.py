@@ -1,0 +1,1 @@
+"""The agent of a GPU node: workers read, the sampler integrates and publishes."""
