@@ -1,1 +1,21 @@
-"""Every metric family as one typed row: name, type, unit, labels, help, source, since."""
+"""Every metric family as one typed row: name, type, unit, labels, help, source, since.
+
+A family exists only if it has a row here. docs/metrics.md is written from these rows, and rules, alerts and
+dashboards may name only what they define.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gputally.catalogue.devices import DEVICES
+from gputally.catalogue.exporter import EXPORTER
+from gputally.catalogue.family import Family
+from gputally.catalogue.hosts import HOSTS
+
+FAMILIES: tuple[Family, ...] = (*DEVICES, *HOSTS, *EXPORTER)
+BY_NAME: Mapping[str, Family] = MappingProxyType({row.name: row for row in FAMILIES})
+
+if len(BY_NAME) != len(FAMILIES):
+    raise ValueError("catalogue: a family has two rows")
+
+__all__ = ["BY_NAME", "DEVICES", "EXPORTER", "FAMILIES", "HOSTS", "Family"]

@@ -11,6 +11,7 @@ from gputally.model.snapshot import (
     ProcessRow,
     SelfReport,
     Snapshot,
+    WebReport,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "SelfReport",
     "SlowReading",
     "Snapshot",
+    "WebReport",
 ]

@@ -96,6 +96,19 @@ class SelfReport:
 
 
 @dataclass(frozen=True, slots=True)
+class WebReport:
+    """The web server and the configuration about themselves, as the sampler saw them at the latest tick."""
+
+    requests: Mapping[str, int] = NO_LABELS  # HTTP status -> answered
+    connections: int | None = None
+    refused: Mapping[str, int] = NO_LABELS  # reason -> connections closed by a limit or deadline
+    auth_failures: int | None = None
+    reload_success: Mapping[str, bool] = NO_LABELS  # main | web
+    reload_seconds: Mapping[str, float] = NO_LABELS  # main | web -> unix time of the latest success
+    certificate_expiry_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that a scrape may show."""
 
@@ -104,3 +117,4 @@ class Snapshot:
     gpus: tuple[GpuSnapshot, ...] = ()
     host: HostCounters | None = None
     report: SelfReport = field(default_factory=SelfReport)
+    web: WebReport = field(default_factory=WebReport)
