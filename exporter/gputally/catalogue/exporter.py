@@ -23,6 +23,7 @@ EXPORTER: tuple[Family, ...] = (
     _gauge("gputally_driver_down_info", unit="", labels=("reason",), help="Always 1; why no source is open. Absent while one is.", source="the source's error"),
     _gauge("gputally_state_write_success", unit="", labels=(), help="1 if the state file was written at the latest tick; absent without --state.dir.", source="the state file", record="report", key="state_write_success"),
     _gauge("gputally_state_recovered", unit="", labels=(), help="1 if the newest state file was unusable at start and the one before it was read.", source="the state file", record="report", key="state_recovered"),
+    _gauge("gputally_left_out_families", unit="", labels=(), help="Families left out of this scrape because a value could not be rendered; the log says which.", source="the page"),
     _gauge("gputally_capped_items", unit="", labels=("cap",), help="Items that a cap has folded into `other` at the latest tick.", source="the sampler"),
     _gauge("gputally_config_last_reload_success", unit="", labels=("config",), help="1 if the latest (re)load of the file succeeded: main, web.", source="SIGHUP, file change", record="web", key="reload_success"),
     _gauge("gputally_config_last_reload_successful_timestamp_seconds", unit="timestamp_seconds", labels=("config",), help="When the file was last loaded with success, as Unix time.", source="SIGHUP, file change", record="web", key="reload_seconds"),

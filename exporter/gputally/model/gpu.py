@@ -1,11 +1,27 @@
 """Who a GPU is: what does not change between two loads of the driver."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-NO_LABELS: Mapping[str, Any] = MappingProxyType({})  # shared by every record that has nothing to say
+
+class _Nothing(Mapping[str, Any]):
+    """An empty mapping that can be a field's default: immutable and hashable."""
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - stands for mappings of every kind of value
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+
+NO_LABELS: Mapping[str, Any] = _Nothing()  # shared by every record that has nothing to say
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +50,7 @@ class Description:
     clock_max_hz: Mapping[str, float] = NO_LABELS  # clock -> hertz
     pcie_link_generation_max: int | None = None
     pcie_link_width_max: int | None = None
-    absent: Mapping[str, str] = field(default_factory=dict)  # what cannot be measured -> why, for `check`
+    absent: Mapping[str, str] = NO_LABELS  # what cannot be measured -> why, for `check`
 
 
 @dataclass(frozen=True, slots=True)

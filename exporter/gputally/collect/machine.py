@@ -1,0 +1,78 @@
+"""Host, exporter and web records -> blocks."""
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from operator import attrgetter
+
+from gputally import __version__
+from gputally.catalogue import EXPORTER, HOSTS, Family
+from gputally.collect.exposition import FamilySamples, Sample, label_pairs
+from gputally.model import Snapshot
+
+Rows = list[Sample]
+
+
+def machine_families(snapshot: Snapshot) -> Iterator[FamilySamples]:
+    """Yield the families of the host and of the exporter, in the order of the catalogue."""
+    for family in (*HOSTS, *EXPORTER):
+        if family.name == "gputally_left_out_families":
+            continue  # only the page knows, once all others are rendered
+        by_hand = _BY_HAND.get(family.name)
+        yield family, partial(by_hand or _from_field, family, snapshot)
+
+
+def _from_field(family: Family, snapshot: Snapshot) -> Rows:
+    record = attrgetter(family.record)(snapshot)
+    if record is None:
+        return []
+    key, _, entry = family.key.partition(".")
+    value = getattr(record, key)
+    if entry:
+        value = value.get(entry)
+    if value is None:
+        return []
+    if not isinstance(value, Mapping):
+        return [("", value)]
+    keys = [k if isinstance(k, tuple) else (k,) for k in value]
+    return [(label_pairs(family.labels, k), v) for k, v in zip(keys, value.values(), strict=True)]
+
+
+def _build_info(family: Family, _snapshot: Snapshot) -> Rows:
+    return [(label_pairs(family.labels, (__version__, platform.python_version())), 1)]
+
+
+def _success(family: Family, snapshot: Snapshot) -> Rows:
+    return [(label_pairs(family.labels, (c.collector,)), int(c.success)) for c in snapshot.report.collectors]
+
+
+def _duration(family: Family, snapshot: Snapshot) -> Rows:
+    return [
+        (label_pairs(family.labels, (c.collector,)), c.duration_seconds) for c in snapshot.report.collectors
+    ]
+
+
+def _last_sample(_family: Family, snapshot: Snapshot) -> Rows:
+    return [("", snapshot.at.wall_seconds)] if snapshot.at is not None else []
+
+
+def _driver_down(family: Family, snapshot: Snapshot) -> Rows:
+    report = snapshot.report
+    return (
+        [] if report.driver_up else [(label_pairs(family.labels, (report.driver_reason or "starting",)), 1)]
+    )
+
+
+def _capped(family: Family, snapshot: Snapshot) -> Rows:
+    processes = sum(gpu.processes_capped for gpu in snapshot.gpus)
+    return [(label_pairs(family.labels, ("processes",)), processes)]
+
+
+_BY_HAND: Mapping[str, Callable[[Family, Snapshot], Rows]] = {
+    "gputally_build_info": _build_info,
+    "gputally_collector_success": _success,
+    "gputally_collector_duration_seconds": _duration,
+    "gputally_last_sample_timestamp_seconds": _last_sample,
+    "gputally_driver_down_info": _driver_down,
+    "gputally_capped_items": _capped,
+}

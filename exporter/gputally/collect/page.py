@@ -1,0 +1,72 @@
+"""The page that a scrape gets: rendered at most once per snapshot, and the same bytes for everyone."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+from gputally.catalogue import BY_NAME, Family
+from gputally.collect.devices import device_families
+from gputally.collect.exposition import FamilySamples, Format, body, render
+from gputally.collect.machine import machine_families
+from gputally.model import Snapshot
+
+logger = logging.getLogger(__name__)
+_LEFT_OUT = BY_NAME["gputally_left_out_families"]
+
+
+def families(snapshot: Snapshot) -> Iterator[FamilySamples]:
+    """All families of a snapshot, in the order of the catalogue."""
+    yield from device_families(snapshot)
+    yield from machine_families(snapshot)
+
+
+class Page:
+    """Text of the latest snapshot. Not thread safe: the web server's one thread is its only caller."""
+
+    def __init__(self, latest: Callable[[], Snapshot]) -> None:
+        self._latest = latest
+        self._snapshot: Snapshot | None = None
+        self._version = 0
+        self._bodies: list[tuple[Family, str]] = []
+        self._rendered: dict[Format, bytes] = {}
+        self._broken: set[str] = set()
+
+    @property
+    def version(self) -> int:
+        """Changes with every published snapshot, never between."""
+        self._refresh()
+        return self._version
+
+    def render(self, fmt: str) -> bytes:
+        """The scrape of the latest snapshot, in one of the words of `Format`."""
+        fmt = Format(fmt)
+        self._refresh()
+        if not self._bodies and self._snapshot is not None:
+            self._bodies = self._compose(self._snapshot)
+        if fmt not in self._rendered:
+            self._rendered[fmt] = render(self._bodies, fmt)
+        return self._rendered[fmt]
+
+    def _refresh(self) -> None:
+        snapshot = self._latest()
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            self._version += 1
+            self._bodies = []
+            self._rendered = {}
+
+    def _compose(self, snapshot: Snapshot) -> list[tuple[Family, str]]:
+        bodies: list[tuple[Family, str]] = []
+        broken: set[str] = set()
+        for family, samples_of in families(snapshot):
+            try:
+                text = body(family, samples_of())
+            except Exception:  # one bad value costs its family, never the scrape
+                broken.add(family.name)
+                if family.name not in self._broken:  # said once, until it heals
+                    logger.exception("family left out of the scrape: %s", family.name)
+                continue
+            if text:
+                bodies.append((family, text))
+        self._broken = broken
+        bodies.append((_LEFT_OUT, body(_LEFT_OUT, [("", len(broken))])))
+        return bodies
