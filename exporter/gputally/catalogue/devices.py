@@ -23,7 +23,7 @@ IDENTITY = (
     _g("gpu_driver_info", unit="", labels=("source", "driver_version", "cuda_version", "library_version"), help="Always 1; where readings come from and in which version.", source="nvmlSystemGetDriverVersion, nvmlSystemGetCudaDriverVersion_v2"),
     _g("gpu_up", unit="", labels=D, help="1 while the GPU answers, 0 while it is lost, hung, released or gone; its counters stay either way.", source="whether the latest read succeeded in time"),
     _g("gpu_down_info", unit="", labels=(*D, "reason"), help="Always 1; why the GPU is down. Absent while it is up.", source="the error of the latest read"),
-    _g("gpu_last_reading_timestamp_seconds", unit="timestamp_seconds", labels=D, help="When the latest good reading of the GPU was taken, as Unix time.", source="the sampler's clock"),
+    _g("gpu_last_reading_timestamp_seconds", unit="seconds", labels=D, help="When the latest good reading of the GPU was taken, as Unix time.", source="the sampler's clock"),
     _c("gpu_device_events_total", unit="", labels=(*D, "event"), help="Changes of a GPU's state: added, lost, returned, removed, driver_reload, reboot.", source="the sampler"),
 )
 
@@ -108,7 +108,7 @@ HEALTH = (
     _g("gpu_row_remap_pending", unit="", labels=D, help="1 while a row waits for a reset to be replaced.", source="NVML_FI_DEV_REMAPPED_PENDING", record="slow", key="row_remap_pending"),
     _g("gpu_row_remap_failed", unit="", labels=D, help="1 after a row could not be replaced: the card wants to be exchanged.", source="NVML_FI_DEV_REMAPPED_FAILURE", record="slow", key="row_remap_failed"),
     _c("gpu_xid_errors_total", unit="", labels=(*D, "xid"), help="XID errors that the driver reported, by number.", source="nvmlEventSetWait_v2, nvmlEventTypeXidCriticalError", record="counters", key="xid_errors"),
-    _g("gpu_xid_last_timestamp_seconds", unit="timestamp_seconds", labels=(*D, "xid"), help="When the XID was last seen, as Unix time.", source="nvmlEventSetWait_v2", record="counters", key="xid_last_seconds"),
+    _g("gpu_xid_last_timestamp_seconds", unit="seconds", labels=(*D, "xid"), help="When the XID was last seen, as Unix time.", source="nvmlEventSetWait_v2", record="counters", key="xid_last_seconds"),
     _g("gpu_recovery_action", unit="", labels=D, help="What the driver asks for: 0 nothing, 1 reset, 2 reboot, 3 drain peer-to-peer, 4 drain and reset.", source="NVML_FI_DEV_GET_GPU_RECOVERY_ACTION", record="slow", key="recovery_action"),
 )
 

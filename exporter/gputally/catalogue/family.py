@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 UNITS = frozenset(
-    {"", "watts", "joules", "seconds", "bytes", "celsius", "hertz", "ratio", "timestamp_seconds"},
+    {"", "watts", "joules", "seconds", "bytes", "celsius", "hertz", "ratio"},
 )
 DEVICE_LABELS = ("gpu", "uuid")
 MAX_LABELS = 10

@@ -1,1 +1,57 @@
 """Ways to reach GPUs; the only rooms that know a driver or a program."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from gputally.config.settings import NodeSettings
+from gputally.model import Clock
+from gputally.node.session import Choice
+from gputally.node.sources.protocol import Source
+
+AUTO = ("nvml", "nvidia-smi", "nvtop")  # in this order; the simulation must be asked for
+PROGRAM_DEADLINE_SECONDS = 10.0  # above the deadline after which the program itself is killed
+
+
+def choices(settings: NodeSettings, clock: Clock, *, processes: bool) -> tuple[Choice, ...]:
+    """The sources to be tried, in order."""
+    known: Mapping[str, Choice] = {
+        "nvml": Choice("nvml", partial(_nvml, settings, clock, processes=processes)),
+        "nvidia-smi": Choice("nvidia-smi", _nvidia_smi, PROGRAM_DEADLINE_SECONDS),
+        "nvtop": Choice("nvtop", _nvtop, PROGRAM_DEADLINE_SECONDS),
+        "simulated": Choice("simulated", partial(_simulated, settings, clock)),
+    }
+    return tuple(known[name] for name in (AUTO if settings.source == "auto" else (settings.source,)))
+
+
+# Each source is imported when it is tried: a machine without it pays nothing for it.
+
+
+def _nvml(settings: NodeSettings, clock: Clock, *, processes: bool) -> Source:
+    from gputally.node.sources.nvml import NvmlSource  # noqa: PLC0415
+
+    return NvmlSource(
+        gpm=settings.collector_gpm,
+        nvlink_links=settings.collector_nvlink_links,
+        processes=processes,
+        proc_root=settings.path_procfs,
+        sys_root=settings.path_sysfs,
+        clock=clock,
+    )
+
+
+def _nvidia_smi() -> Source:
+    from gputally.node.sources.nvidia_smi import NvidiaSmiSource  # noqa: PLC0415
+
+    return NvidiaSmiSource()
+
+
+def _nvtop() -> Source:
+    from gputally.node.sources.nvtop import NvtopSource  # noqa: PLC0415
+
+    return NvtopSource()
+
+
+def _simulated(settings: NodeSettings, clock: Clock) -> Source:
+    from gputally.node.sources.simulated import SimulatedSource  # noqa: PLC0415
+
+    return SimulatedSource(gpus=settings.simulated_gpus, seed=settings.simulated_seed, clock=clock)
