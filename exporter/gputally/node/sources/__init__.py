@@ -1,6 +1,6 @@
 """Ways to reach GPUs; the only rooms that know a driver or a program."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from gputally.config.settings import NodeSettings
@@ -55,3 +55,10 @@ def _simulated(settings: NodeSettings, clock: Clock) -> Source:
     from gputally.node.sources.simulated import SimulatedSource  # noqa: PLC0415
 
     return SimulatedSource(gpus=settings.simulated_gpus, seed=settings.simulated_seed, clock=clock)
+
+
+def simulated_identities(settings: NodeSettings, clock: Clock) -> Callable[[int], tuple[str, str] | None]:
+    """Names and users of the simulation's processes, which are in no /proc."""
+    from gputally.node.sources.simulated import SimulatedSource  # noqa: PLC0415
+
+    return SimulatedSource(gpus=settings.simulated_gpus, seed=settings.simulated_seed, clock=clock).identify

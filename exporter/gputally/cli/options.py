@@ -1,0 +1,137 @@
+"""The flags of the node agent, their environment variables, and how they meet the configuration file."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from gputally.config import settings
+from gputally.config.durations import format_ns, parse_ns
+from gputally.config.settings import NAMES, NodeSettings
+from gputally.config.strict import ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+_DEFAULTS = NodeSettings()
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """`250ms`, `1s`, `1m30s`: nanoseconds within bounds."""
+
+    name = "duration"
+
+    def __init__(self, minimum_ns: int, maximum_ns: int) -> None:
+        self._minimum_ns, self._maximum_ns = minimum_ns, maximum_ns
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
+        """Read the text; refuse what is out of bounds."""
+        if isinstance(value, int):
+            return value
+        try:
+            duration_ns = parse_ns(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not self._minimum_ns <= duration_ns <= self._maximum_ns:
+            low, high = format_ns(self._minimum_ns), format_ns(self._maximum_ns)
+            self.fail(f"{value} is not between {low} and {high}", param, ctx)
+        return duration_ns
+
+
+def _option(flag: str, text: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own keywords
+    name = flag.removeprefix("--").split("/")[0].replace(".", "_").replace("-", "_")
+    setting = f"{name}_ns" if f"{name}_ns" in NAMES else name
+    default = getattr(_DEFAULTS, setting, None)
+    shown: str | bool = format_ns(int(default or 0)) if setting.endswith("_ns") else default is not None
+    return click.option(
+        flag,
+        setting if setting in NAMES else name,
+        help=text,
+        envvar=f"GPUTALLY_{name.upper()}",
+        default=default,
+        show_default=shown,
+        show_envvar=True,
+        **more,
+    )
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FLAGS = (
+    _option("--config.file", "Configuration of the agents, YAML.", type=_FILE),
+    _option("--web.listen-address", "Address to serve on; may be given several times.", multiple=True),
+    _option("--web.telemetry-path", "Path of the metrics."),
+    _option(
+        "--web.config.file", "TLS and authentication, in the format of the Prometheus exporters.", type=_FILE
+    ),
+    _option(
+        "--state.dir", "Folder in which counters survive a restart; none: they begin at zero.", type=_FOLDER
+    ),
+    _option(
+        "--sample.interval",
+        "Time between two samples.",
+        type=Duration(settings.INTERVAL_MIN_NS, settings.INTERVAL_MAX_NS),
+    ),
+    _option(
+        "--source",
+        "Where readings come from; auto tries nvml, nvidia-smi and nvtop, never the simulation.",
+        type=click.Choice(settings.SOURCES),
+    ),
+    _option("--collector.processes/--no-collector.processes", "Processes on the GPUs."),
+    _option("--collector.host/--no-collector.host", "CPU, memory, disks and network of the machine."),
+    _option(
+        "--collector.gpm/--no-collector.gpm", "Activity of SMs, tensor cores and memory (Hopper and later)."
+    ),
+    _option("--collector.nvlink-links/--no-collector.nvlink-links", "NVLink series by link, not by GPU."),
+    _option(
+        "--nvml.release",
+        "How long SIGUSR1 lets go of the driver.",
+        type=Duration(1_000_000_000, 3_600_000_000_000),
+    ),
+    _option("--simulated.gpus", "GPUs of the simulated source.", type=click.IntRange(0, 64)),
+    _option("--simulated.seed", "Seed of the simulated source.", type=click.IntRange(0, 2**31)),
+    _option(
+        "--memory.limit-bytes",
+        "Resident memory at which the agent saves its state and renews itself.",
+        type=click.IntRange(64 * 2**20, 2**40),
+    ),
+    _option("--path.procfs", "Where /proc is mounted.", type=_FOLDER),
+    _option("--path.sysfs", "Where /sys is mounted.", type=_FOLDER),
+    _option("--log.level", "Least important lines to log.", type=click.Choice(settings.LOG_LEVELS)),
+    _option("--log.format", "Form of log lines.", type=click.Choice(settings.LOG_FORMATS)),
+)
+
+
+def node_flags(command: F) -> F:
+    """Give a command all flags of the node agent."""
+    for flag in reversed(_FLAGS):
+        command = flag(command)
+    return command
+
+
+def settle(context: click.Context) -> tuple[NodeSettings, Path | None, Mapping[str, object]]:
+    """Settings by precedence: flag, environment, file, default; the file; and what flags and environment say.
+
+    Raises click.UsageError with one line that names the flag, or file, line and key.
+    """
+    config_file = context.params.get("config_file")
+    told = {
+        name: value
+        for name, value in context.params.items()
+        if name in NAMES
+        and context.get_parameter_source(name) in {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT}
+    }
+    return combine(config_file, told), config_file, told
+
+
+def combine(config_file: Path | None, told: Mapping[str, object]) -> NodeSettings:
+    """Put flags over the file's settings over the defaults. Raises click.UsageError."""
+    try:
+        given = settings.read_file(config_file) if config_file is not None else {}
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    chosen = replace(_DEFAULTS, **{**given, **told})  # type: ignore[arg-type]
+    if not chosen.web_telemetry_path.startswith("/") or chosen.web_telemetry_path == "/":
+        raise click.UsageError("web.telemetry-path must begin with / and be more than that")
+    return chosen

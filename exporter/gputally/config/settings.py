@@ -1,0 +1,80 @@
+"""What the node agent is told, from flags, environment, file and defaults, in this order of precedence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from gputally.config.strict import Section, load
+
+SOURCES = ("auto", "nvml", "nvidia-smi", "nvtop", "simulated")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("logfmt", "json")
+INTERVAL_MIN_NS = 250_000_000
+INTERVAL_MAX_NS = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """Everything that `gputally node` can be told. Durations in nanoseconds."""
+
+    web_listen_address: tuple[str, ...] = ("127.0.0.1:9836",)
+    web_telemetry_path: str = "/metrics"
+    web_config_file: Path | None = None
+    state_dir: Path | None = None
+    sample_interval_ns: int = 1_000_000_000
+    source: str = "auto"
+    collector_processes: bool = True
+    collector_host: bool = True
+    collector_gpm: bool = False
+    collector_nvlink_links: bool = False
+    nvml_release_ns: int = 60_000_000_000
+    simulated_gpus: int = 4
+    simulated_seed: int = 1
+    memory_limit_bytes: int = 192 * 2**20
+    path_procfs: Path = Path("/proc")
+    path_sysfs: Path = Path("/sys")
+    log_level: str = "info"
+    log_format: str = "logfmt"
+
+
+# Settings that a reload may change while the agent runs; the others need a restart.
+RELOADABLE = frozenset({"sample_interval_ns", "log_level"})
+NAMES = frozenset(field.name for field in fields(NodeSettings))
+
+
+def read_file(path: Path) -> Mapping[str, object]:
+    """Settings that the file gives, by name. Raises ConfigError with file, line and key."""
+    root = load(path)
+    given: dict[str, object] = {}
+    _node(root.mapping("node"), given)
+    _web(root.mapping("web"), given)
+    log = root.mapping("log")
+    given["log_level"] = log.choice("level", LOG_LEVELS, None)
+    given["log_format"] = log.choice("format", LOG_FORMATS, None)
+    root.finish()
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _node(node: Section, given: dict[str, object]) -> None:
+    given["source"] = node.choice("source", SOURCES, None)
+    given["sample_interval_ns"] = node.duration_ns(
+        "sample_interval", None, minimum=INTERVAL_MIN_NS, maximum=INTERVAL_MAX_NS
+    )
+    given["state_dir"] = _path(node.string("state_dir", None))
+    collectors = node.mapping("collectors")
+    for key in ("processes", "host", "gpm", "nvlink_links"):
+        given[f"collector_{key}"] = collectors.boolean(key, None)
+    simulated = node.mapping("simulated")
+    given["simulated_gpus"] = simulated.integer("gpus", None, minimum=0, maximum=64)
+    given["simulated_seed"] = simulated.integer("seed", None, minimum=0, maximum=2**31)
+
+
+def _web(web: Section, given: dict[str, object]) -> None:
+    addresses = tuple(value.string("an address") for value in web.list("listen_addresses"))
+    given["web_listen_address"] = addresses or None
+    given["web_telemetry_path"] = web.string("telemetry_path", None)
+    given["web_config_file"] = _path(web.string("config_file", None))
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text is not None else None

@@ -1,0 +1,61 @@
+"""Puts a node agent's parts together from its settings; the only place that knows all of them."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+from gputally.config.settings import NodeSettings
+from gputally.model import Clock, WebReport
+from gputally.node.crashes import LIMIT, CrashRecord
+from gputally.node.crew import Crew
+from gputally.node.host import HostReader
+from gputally.node.own import OwnFigures
+from gputally.node.persistence import Persistence
+from gputally.node.processes import ProcessTable
+from gputally.node.roster import Roster
+from gputally.node.sampler import Sampler
+from gputally.node.session import Session
+from gputally.node.sources import choices, simulated_identities
+from gputally.node.worker import Outcome
+
+logger = logging.getLogger(__name__)
+
+
+def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[], WebReport]) -> Sampler:
+    """Make a sampler that is ready to start. Raises StateFolderInUse when another agent writes the state."""
+    outcomes: SimpleQueue[Outcome] = SimpleQueue()
+    boot_id = read_boot_id(settings.path_procfs)
+    persistence = Persistence(settings.state_dir, boot_id)
+    processes = settings.collector_processes
+    if settings.state_dir is not None:
+        crashed = CrashRecord(settings.state_dir).started(clock().wall_seconds)
+        if crashed >= LIMIT:
+            logger.error("crashed %d times within a minute: processes stay off", crashed)
+            processes = False
+    table = None
+    if processes:
+        identify = simulated_identities(settings, clock) if settings.source == "simulated" else None
+        table = ProcessTable(settings.path_procfs, identify)
+    host = HostReader(settings.path_procfs, settings.path_sysfs) if settings.collector_host else None
+    return Sampler(
+        session=Session(choices(settings, clock, processes=processes), outcomes, clock),
+        crew=Crew(outcomes, clock),
+        roster=Roster(boot_id, settings.sample_interval_ns, persistence.remembered),
+        persistence=persistence,
+        outcomes=outcomes,
+        clock=clock,
+        interval_seconds=settings.sample_interval_ns / 1e9,
+        processes=table,
+        host=host.read if host is not None else None,
+        web_report=web_report,
+        own_figures=OwnFigures(),
+    )
+
+
+def read_boot_id(proc_root: Path) -> str:
+    """The kernel's word for this boot; "unknown" where it cannot be read."""
+    try:
+        return (proc_root / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"

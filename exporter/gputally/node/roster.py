@@ -1,0 +1,204 @@
+"""Every GPU that this node knows, present or not: its identity, its latest reading, its counters.
+
+A GPU leaves the roster only when it has been gone for a day; until then it is `gpu_up 0` with a reason, and
+its counters stand still. Used by the sampler's thread only.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from gputally.model import (
+    Description,
+    FastReading,
+    Gpu,
+    GpuSnapshot,
+    Instant,
+    ProcessRow,
+    Reading,
+    SlowReading,
+)
+from gputally.node import counters
+from gputally.node.counters import Context, GpuState, Tick
+
+logger = logging.getLogger(__name__)
+FORGET_SECONDS = 86_400.0
+EVENTS = ("added", "lost", "returned", "removed", "driver_reload", "reboot")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One GPU as the sampler sees it."""
+
+    gpu: Gpu
+    state: GpuState
+    up: bool = False
+    reason: str = "starting"
+    description: Description | None = None
+    fast: FastReading | None = None
+    slow: SlowReading | None = None
+    read_at: Instant | None = None
+    gone_at: Instant | None = None
+    present: bool = False
+    ever_up: bool = False
+    rows: tuple[ProcessRow, ...] | None = None
+    process_count: int | None = None
+    processes_capped: int = 0
+
+    def power_limit_w(self) -> float | None:
+        """The highest limit known, which bounds what the energy counter may claim."""
+        described = self.description.power_limit_max_w if self.description is not None else None
+        enforced = self.slow.power_limit_w if self.slow is not None else None
+        return max((w for w in (described, enforced) if w is not None), default=None)
+
+    def show_processes(self, rows: tuple[ProcessRow, ...] | None, count: int | None, capped: int) -> None:
+        """Attach the process table of the latest reading; None where the driver does not say."""
+        self.rows, self.process_count, self.processes_capped = rows, count, capped
+
+    def snapshot(self, now: Instant) -> GpuSnapshot:
+        """What a scrape may see of it; readings only while it is up."""
+        return GpuSnapshot(
+            gpu=self.gpu,
+            up=self.up,
+            reason="" if self.up else self.reason,
+            read_at=self.read_at,
+            description=self.description,
+            fast=self.fast if self.up else None,
+            slow=self.slow if self.up else None,
+            counters=counters.publish(self.state, now),
+            processes=self.rows if self.up else None,
+            process_count=self.process_count if self.up else None,
+            processes_capped=self.processes_capped if self.up else 0,
+        )
+
+
+class Roster:
+    """The GPUs of the node by UUID."""
+
+    def __init__(
+        self, boot_id: str, interval_ns: int, remembered: Mapping[str, tuple[Gpu, GpuState]]
+    ) -> None:
+        self.boot_id = boot_id
+        self.interval_ns = interval_ns
+        self.epoch = 0
+        self.rejected: dict[str, int] = {}
+        self.failed: dict[tuple[str, str], int] = {}
+        self._events: dict[tuple[str, str], int] = {}
+        self._entries: dict[str, Entry] = {
+            uuid: Entry(gpu, state, reason="not_seen_yet") for uuid, (gpu, state) in remembered.items()
+        }
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Entries in the order of the driver, those that are gone last."""
+        return iter(sorted(self._entries.values(), key=_order))
+
+    def __contains__(self, uuid: str) -> bool:
+        """Whether the GPU is known."""
+        return uuid in self._entries
+
+    def entry(self, uuid: str) -> Entry | None:
+        """The GPU's entry, or None."""
+        return self._entries.get(uuid)
+
+    def present(self, gpus: Iterable[Gpu], now: Instant, why_gone: str) -> None:
+        """Take in who is there now: indices follow, newcomers join, the missing are marked gone."""
+        seen = set()
+        for gpu in gpus:
+            seen.add(gpu.uuid)
+            entry = self._entries.get(gpu.uuid)
+            if entry is None:
+                entry = self._entries[gpu.uuid] = Entry(gpu, counters.fresh())
+                self._event(gpu.uuid, "added")
+            entry.gpu, entry.present, entry.gone_at = gpu, True, None
+        for uuid, entry in list(self._entries.items()):
+            if uuid in seen:
+                continue
+            if entry.present or entry.reason == "not_seen_yet":
+                self.down(uuid, why_gone, now)
+                entry.present = False
+            entry.gone_at = entry.gone_at or now
+            if now.seconds_since(entry.gone_at) > FORGET_SECONDS:
+                del self._entries[uuid]
+                logger.info("GPU forgotten after a day: %s", uuid)
+
+    def took(self, uuid: str, reading: Reading, at: Instant) -> Tick | None:
+        """Integrate a reading; the GPU is up. None for a GPU that has left meanwhile."""
+        entry = self._entries.get(uuid)
+        if entry is None or not entry.present:
+            return None
+        if not entry.up:
+            self._came_up(entry)
+        entry.fast, entry.read_at = reading.fast, at
+        if reading.slow is not None:
+            entry.slow = reading.slow
+        entry.state, tick = counters.advance(entry.state, reading, at, self._context(entry))
+        for word in tick.events:
+            if word in EVENTS:
+                self._event(uuid, word)
+            logger.info("GPU %s: %s", uuid, word.replace("_", " "))
+        for name in reading.rejected:
+            self.rejected[name] = self.rejected.get(name, 0) + 1
+        for name, why in reading.failed.items():
+            self.failed[name, why] = self.failed.get((name, why), 0) + 1
+        return tick
+
+    def down(self, uuid: str, reason: str, now: Instant) -> None:
+        """The GPU gave no reading and shows none until it does; said once per change."""
+        entry = self._entries.get(uuid)
+        if entry is None:
+            return
+        if entry.up or entry.reason != reason:
+            if entry.up:
+                self._event(uuid, "removed" if reason == "gone" else "lost")
+            logger.warning("GPU %s (%s) is down: %s", entry.gpu.index, uuid, reason)
+        entry.up, entry.reason = False, reason
+        entry.fast = entry.slow = None
+        entry.state = counters.miss(entry.state, now, self._context(entry))
+
+    def states(self) -> dict[str, tuple[Gpu, GpuState]]:
+        """What the state file keeps."""
+        return {uuid: (entry.gpu, entry.state) for uuid, entry in self._entries.items()}
+
+    def snapshots(self, now: Instant) -> tuple[GpuSnapshot, ...]:
+        """All GPUs as a scrape may see them."""
+        return tuple(entry.snapshot(now) for entry in self)
+
+    def device_events(self) -> dict[tuple[str, str, str], int]:
+        """Counts of events by (index, UUID, event); every event of a known GPU, those at zero too."""
+        return {
+            (entry.gpu.index, uuid, event): self._events.get((uuid, event), 0)
+            for uuid, entry in self._entries.items()
+            for event in EVENTS
+        }
+
+    @property
+    def all_down(self) -> bool:
+        """Whether there are GPUs and none of them answers."""
+        return bool(self._entries) and not self.any_up
+
+    @property
+    def any_up(self) -> bool:
+        """Whether at least one GPU answers."""
+        return any(entry.up for entry in self._entries.values())
+
+    def _came_up(self, entry: Entry) -> None:
+        if entry.ever_up:
+            self._event(entry.gpu.uuid, "returned")
+        logger.info("GPU %s (%s) is up", entry.gpu.index, entry.gpu.uuid)
+        entry.up, entry.reason, entry.ever_up = True, "", True
+
+    def _event(self, uuid: str, event: str) -> None:
+        self._events[uuid, event] = self._events.get((uuid, event), 0) + 1
+
+    def _context(self, entry: Entry) -> Context:
+        return Context(
+            boot_id=self.boot_id,
+            interval_ns=self.interval_ns,
+            power_limit_w=entry.power_limit_w(),
+            epoch=self.epoch,
+        )
+
+
+def _order(entry: Entry) -> tuple[bool, int, str]:
+    index = entry.gpu.index
+    return (not entry.present, int(index) if index.isdigit() else 1 << 30, entry.gpu.uuid)

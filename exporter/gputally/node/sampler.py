@@ -1,0 +1,266 @@
+"""The one writer of the truth: asks the workers, integrates what they bring, publishes. At every tick.
+
+A scrape reads `latest`, which is replaced by one assignment; it waits for nothing that happens here.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from gputally.model import Clock, CollectorHealth, HostCounters, Instant, SelfReport, Snapshot, WebReport
+from gputally.node.crew import SLOW_SECONDS, Crew, Post, ReadResult
+from gputally.node.persistence import Persistence
+from gputally.node.processes import ProcessTable
+from gputally.node.roster import Roster
+from gputally.node.session import Phase, Session
+from gputally.node.sources.protocol import SourceError, VersionMismatch
+from gputally.node.worker import Outcome, Worker
+
+logger = logging.getLogger(__name__)
+PATIENCE = 0.8  # share of the interval for which a tick waits; what comes later counts at the next tick
+HOST_DEADLINE_SECONDS = 10.0
+
+
+class Sampler:
+    """Owns the session, the crew and the roster, and the thread in which they are used."""
+
+    def __init__(  # noqa: PLR0913 - the parts of the agent are handed in, none is made here
+        self,
+        *,
+        session: Session,
+        crew: Crew,
+        roster: Roster,
+        persistence: Persistence,
+        outcomes: SimpleQueue[Outcome],
+        clock: Clock,
+        interval_seconds: float,
+        processes: ProcessTable | None,
+        host: Callable[[], HostCounters] | None,
+        web_report: Callable[[], WebReport] = WebReport,
+        own_figures: Callable[[], dict[str, float]] = dict,
+    ) -> None:
+        self.session = session
+        self.interval_seconds = interval_seconds
+        self.latest = Snapshot(at=None, report=SelfReport(interval_seconds=interval_seconds))
+        self._crew, self._roster, self._persistence = crew, roster, persistence
+        self._outcomes, self._clock = outcomes, clock
+        self._processes, self._read_host = processes, host
+        self._web_report, self._own_figures = web_report, own_figures
+        self._host_worker = Worker("host", outcomes, clock) if host is not None else None
+        self._host: HostCounters | None = None
+        self._host_at: Instant | None = None
+        self._figures: dict[str, float] = {}
+        self._figures_at: Instant | None = None
+        self._health: dict[str, CollectorHealth] = {}
+        self._errors: dict[tuple[str, str], int] = {}
+        self._samples = 0
+        self._gaps = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float = 1.5) -> None:
+        """End after the running tick and write the state; returns in time even if a driver call hangs."""
+        self._stop.set()
+        self._thread.join(timeout_seconds)
+        self._persistence.save(self._roster.states(), self._clock(), final=True)
+        self.session.close()
+
+    def pace(self, interval_ns: int) -> None:
+        """Tick at another interval from now on."""
+        self.interval_seconds = interval_ns / 1e9
+        self._roster.interval_ns = interval_ns
+
+    @property
+    def alive(self) -> bool:
+        """Whether the sampler's own loop goes on; a hung driver does not stop it."""
+        if not self._thread.is_alive():
+            return False
+        at = self.latest.at
+        return at is None or self._clock().seconds_since(at) < 30 + 3 * self.interval_seconds
+
+    def _run(self) -> None:
+        due = self._clock().boot_ns
+        while not self._stop.is_set():
+            try:
+                self.tick()
+            except Exception:
+                logger.exception("tick failed")
+                self._count("sampler", "bug")
+            interval_ns = int(self.interval_seconds * 1e9)
+            due += interval_ns
+            now_ns = self._clock().boot_ns
+            if now_ns > due + 2 * interval_ns:  # suspended, stopped or starved: begin a new grid
+                self._gaps += 1
+                due = now_ns
+            self._stop.wait(max(0, due - now_ns) / 1e9)
+
+    def tick(self) -> None:
+        """One round: start reads, wait a little, integrate what came, publish."""
+        began = self._clock()
+        self._drain()
+        self.session.step(began, readers_idle=self._crew.idle, stuck=self._crew.stuck > 0)
+        self._crew.staff(self.session.readers)
+        if self.session.phase is Phase.OPEN and not self.session.wants_quiet:
+            self._crew.start(began)
+        self._start_host(began)
+        self._wait(began)
+        now = self._clock()
+        self._look_around(now)
+        self._show_processes(now)
+        self._samples += 1
+        self._persistence.save(self._roster.states(), now)
+        self.latest = self._snapshot(self._clock())
+
+    def _wait(self, began: Instant) -> None:
+        """Take outcomes until all that was started now is back, or patience ends."""
+        until = began.boot_ns + int(self.interval_seconds * PATIENCE * 1e9)
+        workers = [post.worker for post in self._crew] + [self.session.scout]
+        workers += [self._host_worker] if self._host_worker is not None else []
+        while any(w.busy_since is not None and w.busy_since.boot_ns >= began.boot_ns for w in workers):
+            left = (until - self._clock().boot_ns) / 1e9
+            if left <= 0:
+                return
+            try:
+                self._handle(self._outcomes.get(timeout=left))
+            except Empty:
+                return
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                self._handle(self._outcomes.get_nowait())
+            except Empty:
+                return
+
+    def _handle(self, outcome: Outcome) -> None:
+        outcome.worker.collected()
+        if outcome.worker is self.session.scout:
+            self.session.handle(outcome)
+            self._roster.epoch = self.session.epoch
+            self._update_presence(outcome.finished)
+        elif outcome.worker is self._host_worker:
+            self._handle_host(outcome)
+        elif (post := self._crew.take(outcome)) is not None:
+            self._handle_read(post, outcome)
+
+    def _handle_read(self, post: Post, outcome: Outcome) -> None:
+        name = self.session.choice.name if self.session.choice is not None else "source"
+        result, error = outcome.value, outcome.error
+        if isinstance(result, ReadResult):
+            self._health[name] = CollectorHealth(name, success=True, duration_seconds=outcome.seconds)
+            for uuid, description in result.descriptions.items():
+                if (entry := self._roster.entry(uuid)) is not None:
+                    entry.description = description
+            for uuid in post.reader.uuids:
+                if (reading := result.readings.get(uuid)) is not None:
+                    self._roster.took(uuid, reading, result.at)
+                else:
+                    self._roster.down(uuid, "no_reading", outcome.finished)
+            return
+        reason = error.reason if isinstance(error, SourceError) else type(error).__name__.lower()
+        if not isinstance(error, SourceError):
+            logger.error("read failed", exc_info=error)
+        self._count(name, reason)
+        self._health[name] = CollectorHealth(
+            name, success=False, duration_seconds=outcome.seconds, reason=reason
+        )
+        if isinstance(error, VersionMismatch):
+            self.session.renew_process = str(error)
+        for uuid in post.reader.uuids:
+            self._roster.down(uuid, reason, outcome.finished)
+
+    def _look_around(self, now: Instant) -> None:
+        """Mark those whose call is overdue; ask for a fresh start when nobody answers."""
+        self._update_presence(now)
+        choice = self.session.choice
+        if choice is not None:
+            for post in self._crew.overdue(now, choice.deadline_seconds):
+                for uuid in post.reader.uuids:
+                    entry = self._roster.entry(uuid)
+                    if entry is not None and (entry.up or entry.reason != "timeout"):
+                        self._count(choice.name, "timeout")
+                    self._roster.down(uuid, "timeout", now)
+        if self.session.phase is Phase.OPEN and self._roster.all_down:
+            self.session.reopen(now)
+        elif self._roster.any_up:
+            self.session.well()
+
+    def _update_presence(self, now: Instant) -> None:
+        if self.session.phase is Phase.OPEN:
+            self._roster.present(self.session.gpus, now, "gone")
+        else:
+            self._roster.present((), now, self.session.reason)
+
+    def _show_processes(self, now: Instant) -> None:
+        if self._processes is None:
+            return
+        for entry in self._roster:
+            found = entry.fast.processes if entry.up and entry.fast is not None else None
+            if found is None:
+                entry.show_processes(None, None, 0)
+            else:
+                entry.show_processes(*self._processes.rows(found, now))
+
+    def _start_host(self, now: Instant) -> None:
+        worker, read = self._host_worker, self._read_host
+        if worker is None or read is None:
+            return
+        if worker.idle and (self._host_at is None or now.seconds_since(self._host_at) >= SLOW_SECONDS):
+            self._host_at = now
+            worker.submit(read)
+        elif worker.busy_since is not None and now.seconds_since(worker.busy_since) > HOST_DEADLINE_SECONDS:
+            self._host = None
+            self._health["host"] = CollectorHealth(
+                "host", success=False, duration_seconds=0.0, reason="timeout"
+            )
+
+    def _handle_host(self, outcome: Outcome) -> None:
+        self._host = outcome.value if isinstance(outcome.value, HostCounters) else None
+        reason = type(outcome.error).__name__.lower() if outcome.error is not None else ""
+        if reason:
+            self._count("host", reason)
+        self._health["host"] = CollectorHealth("host", not reason, outcome.seconds, reason)
+
+    def _count(self, collector: str, reason: str) -> None:
+        self._errors[collector, reason] = self._errors.get((collector, reason), 0) + 1
+
+    def _snapshot(self, now: Instant) -> Snapshot:
+        if self._figures_at is None or now.seconds_since(self._figures_at) >= SLOW_SECONDS:
+            self._figures, self._figures_at = self._own_figures(), now
+        return Snapshot(
+            at=now,
+            driver=self.session.driver,
+            gpus=self._roster.snapshots(now),
+            host=self._host,
+            report=self._report(),
+            web=self._web_report(),
+        )
+
+    def _report(self) -> SelfReport:
+        errors = {**self._errors, **self.session.errors, **self._roster.failed}
+        return SelfReport(
+            collectors=(*self._health.values(), *self._persistence.health(), *self._process_health()),
+            sample_errors=errors,
+            rejected=dict(self._roster.rejected),
+            device_events=self._roster.device_events(),
+            samples=self._samples,
+            sample_gaps=self._gaps,
+            stuck_workers=self._crew.stuck,
+            driver_up=self.session.phase is Phase.OPEN,
+            driver_reason=self.session.reason,
+            state_write_success=self._persistence.write_success,
+            state_recovered=self._persistence.recovered,
+            interval_seconds=self.interval_seconds,
+            process=self._figures,
+        )
+
+    def _process_health(self) -> tuple[CollectorHealth, ...]:
+        if self._processes is None:
+            return ()
+        reason = self._processes.reason
+        return (CollectorHealth("processes", success=not reason, duration_seconds=0.0, reason=reason),)

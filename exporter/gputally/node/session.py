@@ -1,0 +1,221 @@
+"""The conversation with the driver: open, scan, release, open again. Decides when; never reads a GPU.
+
+Every call into a source runs on the scout, a worker of its own, so that `nvmlInit` may hang for hours while
+the exporter serves what it knows.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from queue import SimpleQueue
+
+from gputally.model import Clock, Driver, Gpu, Instant, Inventory
+from gputally.node.sources.protocol import Reader, Source, SourceError, Unavailable, VersionMismatch
+from gputally.node.worker import Outcome, Worker
+
+logger = logging.getLogger(__name__)
+FIRST_RETRY_SECONDS = 1.0
+LAST_RETRY_SECONDS = 30.0
+FIRST_REOPEN_SECONDS = 5.0  # with every GPU down, start afresh after this long, then twice as long
+REOPEN_SECONDS = 300.0
+
+
+class Phase(Enum):
+    """Where the conversation stands."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A source that may be tried, and how long one of its reads may take."""
+
+    name: str
+    build: Callable[[], Source]
+    deadline_seconds: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    choice: Choice
+    source: Source
+    inventory: Inventory
+    readers: tuple[Reader, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    inventory: Inventory
+    readers: tuple[Reader, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    pass
+
+
+@dataclass(slots=True)
+class Session:
+    """Who is asked, what it last said is there, and what to do next. Used by the sampler's thread only."""
+
+    choices: Sequence[Choice]
+    outcomes: SimpleQueue[Outcome]
+    clock: Clock
+    phase: Phase = Phase.CLOSED
+    choice: Choice | None = None
+    driver: Driver | None = None
+    gpus: tuple[Gpu, ...] = ()
+    readers: tuple[Reader, ...] = ()
+    epoch: int = 0  # grows with every open
+    reason: str = "starting"
+    renew_process: str = ""  # set when only a new process can go on (a new driver library)
+    errors: dict[tuple[str, str], int] = field(default_factory=dict)
+    _source: Source | None = None
+    _scout: Worker | None = None
+    _retry_at: Instant | None = None
+    _retry_seconds: float = FIRST_RETRY_SECONDS
+    _reopen_seconds: float = FIRST_REOPEN_SECONDS
+    _release_for: float | None = None
+    _released_at: Instant | None = None
+    _reopen: bool = False
+    _opened_at: Instant | None = None
+
+    @property
+    def scout(self) -> Worker:
+        """The worker that talks to the source; made at first use."""
+        if self._scout is None:
+            self._scout = Worker("scout", self.outcomes, self.clock)
+        return self._scout
+
+    def release(self, seconds: float) -> None:
+        """Ask to let go of the driver for a while, so that it can be reset or reconfigured."""
+        self._release_for = seconds
+
+    def reopen(self, now: Instant) -> None:
+        """Ask for a fresh start because every GPU is down; less and less often, up to REOPEN_SECONDS."""
+        if self._opened_at is None or now.seconds_since(self._opened_at) >= self._reopen_seconds:
+            self._reopen = True
+            self._reopen_seconds = min(self._reopen_seconds * 2, REOPEN_SECONDS)
+
+    def well(self) -> None:
+        """Say that a GPU answers, so that the next trouble is met without delay."""
+        self._reopen_seconds = FIRST_REOPEN_SECONDS
+
+    @property
+    def wants_quiet(self) -> bool:
+        """Whether readers should not be started, because the source is about to be closed."""
+        return self._release_for is not None or self._reopen
+
+    def step(self, now: Instant, *, readers_idle: bool, stuck: bool) -> None:
+        """Start the scout's next job, if it is free and something is due.
+
+        While a call is stuck the driver cannot be closed under it: the wish is dropped, the others go on.
+        """
+        if stuck and self.wants_quiet:
+            if self._release_for is not None:
+                logger.warning("cannot release the driver: a call into it has not returned")
+            self._release_for, self._reopen = None, False
+        if not self.scout.idle:
+            return
+        if self.phase is Phase.OPEN:
+            if not self.wants_quiet:
+                self.scout.submit(self._scan)
+            elif readers_idle:
+                self.scout.submit(self._close)
+        elif self.phase is Phase.RELEASED:
+            if now.seconds_since(self._released_at or now) >= (self._release_for or 0.0):
+                self.phase, self._release_for = Phase.CLOSED, None
+                self._retry_at = None
+        elif self._retry_at is None or now.boot_ns >= self._retry_at.boot_ns:
+            self.scout.submit(self._open)
+
+    def handle(self, outcome: Outcome) -> None:
+        """Take in what the scout brought."""
+        if outcome.error is not None:
+            self._failed(outcome.error, outcome.finished)
+        elif isinstance(outcome.value, _Opened):
+            self._opened(outcome.value, outcome.finished)
+        elif isinstance(outcome.value, _Scanned):
+            self._take(outcome.value.inventory, outcome.value.readers)
+        else:
+            self._closed(outcome.finished)
+
+    def close(self) -> None:
+        """Let go of the driver on the way out, unless something is still inside a call."""
+        if self._source is not None and self.scout.idle:
+            self.scout.submit(self._source.close)
+
+    # What the scout runs, on its own thread.
+
+    def _open(self) -> _Opened:
+        refused: list[str] = []
+        reason = "unavailable"
+        for choice in self.choices:
+            try:
+                source = choice.build()
+                inventory = source.open()
+                return _Opened(choice, source, inventory, tuple(source.readers()))
+            except VersionMismatch:
+                raise
+            except SourceError as error:
+                reason = error.reason if not refused else reason
+                refused.append(f"{choice.name}: {error}")
+        raise Unavailable("; ".join(refused), reason=reason)
+
+    def _scan(self) -> _Scanned:
+        if self._source is None:
+            raise Unavailable("no source is open")
+        return _Scanned(self._source.scan(), tuple(self._source.readers()))
+
+    def _close(self) -> _Closed:
+        if self._source is not None:
+            self._source.close()
+        return _Closed()
+
+    # What their outcomes mean, on the sampler's thread.
+
+    def _opened(self, opened: _Opened, now: Instant) -> None:
+        self.phase, self.choice, self._source = Phase.OPEN, opened.choice, opened.source
+        self._opened_at = now
+        self.epoch += 1
+        self._take(opened.inventory, opened.readers)
+        logger.info("source opened: %s, %d GPUs", opened.choice.name, len(self.gpus))
+        self.reason = ""
+
+    def _take(self, inventory: Inventory, readers: tuple[Reader, ...]) -> None:
+        self.driver, self.gpus, self.readers = inventory.driver, inventory.gpus, readers
+        if self.gpus:
+            self._retry_seconds = FIRST_RETRY_SECONDS
+
+    def _failed(self, error: BaseException, now: Instant) -> None:
+        reason = error.reason if isinstance(error, SourceError) else type(error).__name__.lower()
+        name = self.choice.name if self.choice is not None else "source"
+        self.errors[name, reason] = self.errors.get((name, reason), 0) + 1
+        if reason != self.reason:
+            logger.warning("source not available: %s", error)
+        self.reason = reason
+        if isinstance(error, VersionMismatch):
+            self.renew_process = str(error)
+        if self.phase is Phase.OPEN:
+            self._reopen = True  # close first, then start afresh
+            return
+        self._back_off(now)
+
+    def _closed(self, now: Instant) -> None:
+        self._source, self.readers, self.gpus = None, (), ()
+        self._reopen = False
+        if self._release_for is not None:
+            self.phase, self._released_at, self.reason = Phase.RELEASED, now, "released"
+            logger.info("driver released for %.0f s", self._release_for)
+        else:
+            self.phase = Phase.CLOSED
+            self.reason = self.reason or "reopening"
+            self._back_off(now)
+
+    def _back_off(self, now: Instant) -> None:
+        wait_ns = int(self._retry_seconds * 1e9)
+        self._retry_at = Instant(now.boot_ns + wait_ns, now.wall_ns)
+        self._retry_seconds = min(self._retry_seconds * 2, LAST_RETRY_SECONDS)
