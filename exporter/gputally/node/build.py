@@ -41,7 +41,7 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     return Sampler(
         session=Session(choices(settings, clock, processes=processes), outcomes, clock),
         crew=Crew(outcomes, clock),
-        roster=Roster(boot_id, settings.sample_interval_ns, persistence.remembered),
+        roster=Roster(boot_id, settings.sample_interval_ns, persistence),
         persistence=persistence,
         outcomes=outcomes,
         clock=clock,

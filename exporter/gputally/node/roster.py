@@ -5,8 +5,9 @@ its counters stand still. Used by the sampler's thread only.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from gputally.model import (
     Description,
@@ -24,6 +25,16 @@ from gputally.node.counters import Context, GpuState, Tick
 logger = logging.getLogger(__name__)
 FORGET_SECONDS = 86_400.0
 EVENTS = ("added", "lost", "returned", "removed", "driver_reload", "reboot")
+
+
+class Memory(Protocol):
+    """What is known of GPUs from before this process."""
+
+    remembered: dict[str, tuple[Gpu, GpuState]]
+    events: dict[tuple[str, str], int]
+
+    def state_of(self, uuid: str) -> GpuState | None:
+        """The counters of a GPU that comes back after it was forgotten."""
 
 
 @dataclass(slots=True)
@@ -75,17 +86,17 @@ class Entry:
 class Roster:
     """The GPUs of the node by UUID."""
 
-    def __init__(
-        self, boot_id: str, interval_ns: int, remembered: Mapping[str, tuple[Gpu, GpuState]]
-    ) -> None:
+    def __init__(self, boot_id: str, interval_ns: int, memory: Memory) -> None:
         self.boot_id = boot_id
         self.interval_ns = interval_ns
         self.epoch = 0
         self.rejected: dict[str, int] = {}
-        self.failed: dict[tuple[str, str], int] = {}
-        self._events: dict[tuple[str, str], int] = {}
+        self.failed: dict[str, int] = {}  # reason -> readings that could not be had
+        self._failing: set[tuple[str, str, str]] = set()  # (uuid, reading, reason), said once
+        self.events: dict[tuple[str, str], int] = dict(memory.events)
+        self._memory = memory
         self._entries: dict[str, Entry] = {
-            uuid: Entry(gpu, state, reason="not_seen_yet") for uuid, (gpu, state) in remembered.items()
+            uuid: Entry(gpu, state, reason="not_seen_yet") for uuid, (gpu, state) in memory.remembered.items()
         }
 
     def __iter__(self) -> Iterator[Entry]:
@@ -107,7 +118,8 @@ class Roster:
             seen.add(gpu.uuid)
             entry = self._entries.get(gpu.uuid)
             if entry is None:
-                entry = self._entries[gpu.uuid] = Entry(gpu, counters.fresh())
+                state = self._memory.state_of(gpu.uuid)
+                entry = self._entries[gpu.uuid] = Entry(gpu, state or counters.fresh())
                 self._event(gpu.uuid, "added")
             entry.gpu, entry.present, entry.gone_at = gpu, True, None
         for uuid, entry in list(self._entries.items()):
@@ -138,9 +150,15 @@ class Roster:
             logger.info("GPU %s: %s", uuid, word.replace("_", " "))
         for name in reading.rejected:
             self.rejected[name] = self.rejected.get(name, 0) + 1
-        for name, why in reading.failed.items():
-            self.failed[name, why] = self.failed.get((name, why), 0) + 1
+        self._note_failures(uuid, reading)
         return tick
+
+    def _note_failures(self, uuid: str, reading: Reading) -> None:
+        for name, why in reading.failed.items():
+            self.failed[why] = self.failed.get(why, 0) + 1
+            if (uuid, name, why) not in self._failing:
+                self._failing.add((uuid, name, why))
+                logger.warning("GPU %s: %s cannot be read: %s", uuid, name, why)
 
     def down(self, uuid: str, reason: str, now: Instant) -> None:
         """The GPU gave no reading and shows none until it does; said once per change."""
@@ -166,7 +184,7 @@ class Roster:
     def device_events(self) -> dict[tuple[str, str, str], int]:
         """Counts of events by (index, UUID, event); every event of a known GPU, those at zero too."""
         return {
-            (entry.gpu.index, uuid, event): self._events.get((uuid, event), 0)
+            (entry.gpu.index, uuid, event): self.events.get((uuid, event), 0)
             for uuid, entry in self._entries.items()
             for event in EVENTS
         }
@@ -188,7 +206,7 @@ class Roster:
         entry.up, entry.reason, entry.ever_up = True, "", True
 
     def _event(self, uuid: str, event: str) -> None:
-        self._events[uuid, event] = self._events.get((uuid, event), 0) + 1
+        self.events[uuid, event] = self.events.get((uuid, event), 0) + 1
 
     def _context(self, entry: Entry) -> Context:
         return Context(

@@ -67,7 +67,7 @@ class Sampler:
         """End after the running tick and write the state; returns in time even if a driver call hangs."""
         self._stop.set()
         self._thread.join(timeout_seconds)
-        self._persistence.save(self._roster.states(), self._clock(), final=True)
+        self._persistence.save(self._roster.states(), self._roster.events, self._clock(), final=True)
         self.session.close()
 
     def pace(self, interval_ns: int) -> None:
@@ -113,7 +113,7 @@ class Sampler:
         self._look_around(now)
         self._show_processes(now)
         self._samples += 1
-        self._persistence.save(self._roster.states(), now)
+        self._persistence.save(self._roster.states(), self._roster.events, now)
         self.latest = self._snapshot(self._clock())
 
     def _wait(self, began: Instant) -> None:
@@ -149,7 +149,7 @@ class Sampler:
             self._handle_read(post, outcome)
 
     def _handle_read(self, post: Post, outcome: Outcome) -> None:
-        name = self.session.choice.name if self.session.choice is not None else "source"
+        name = self._source_name
         result, error = outcome.value, outcome.error
         if isinstance(result, ReadResult):
             self._health[name] = CollectorHealth(name, success=True, duration_seconds=outcome.seconds)
@@ -226,6 +226,10 @@ class Sampler:
             self._count("host", reason)
         self._health["host"] = CollectorHealth("host", not reason, outcome.seconds, reason)
 
+    @property
+    def _source_name(self) -> str:
+        return self.session.choice.name if self.session.choice is not None else "source"
+
     def _count(self, collector: str, reason: str) -> None:
         self._errors[collector, reason] = self._errors.get((collector, reason), 0) + 1
 
@@ -242,7 +246,9 @@ class Sampler:
         )
 
     def _report(self) -> SelfReport:
-        errors = {**self._errors, **self.session.errors, **self._roster.failed}
+        errors = {**self._errors, **self.session.errors}
+        for why, n in self._roster.failed.items():
+            errors[self._source_name, why] = errors.get((self._source_name, why), 0) + n
         return SelfReport(
             collectors=(*self._health.values(), *self._persistence.health(), *self._process_health()),
             sample_errors=errors,

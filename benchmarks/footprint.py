@@ -1,0 +1,124 @@
+"""What gputally costs beside nvitop-exporter, in one run on the same fake driver: 8 GPUs x 4 processes.
+
+    python benchmarks/footprint.py [--seconds 30]
+
+Prints a table of CPU without scrapes, CPU and time of scrapes, memory and driver calls; the limits stand beside.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import BIN, cpu_seconds, exporter, free_port, resident_mib, scrape, series, sleepers
+from tests.fakenvml import FakeNvml, build
+from tests.fakenvml.play import populate
+
+GPUS, PROCESSES = 8, 4
+ROUNDS = 3
+
+
+@dataclass
+class Result:
+    """Medians over the rounds."""
+
+    name: str
+    idle_percent: float
+    calls: float
+    scrape_ms_per_1000: float
+    p99_ms: float
+    rss_mib: float
+    series: int
+
+
+def measure(name: str, command: list[str], url: str, fake: FakeNvml, seconds: float) -> Result:
+    """Run one exporter and take its figures."""
+    with exporter(command, url, fake.env) as pid:
+        time.sleep(8)  # past the start and the first slow reads
+        idle, calls = [], []
+        for _ in range(ROUNDS):
+            fake.reset_calls()
+            began, before = time.monotonic(), cpu_seconds(pid)
+            time.sleep(seconds)
+            elapsed = time.monotonic() - began
+            idle.append((cpu_seconds(pid) - before) / elapsed * 100)
+            calls.append(fake.calls() / GPUS / elapsed)
+        count = series(scrape(url))
+        costs = [_scrape_cost(pid, url, statistics.median(idle)) for _ in range(ROUNDS)]
+        times = sorted(_timed(url) for _ in range(1000))
+        return Result(
+            name,
+            statistics.median(idle),
+            statistics.median(calls),
+            statistics.median(costs) / count * 1000,
+            times[989],
+            resident_mib(pid),
+            count,
+        )
+
+
+def _scrape_cost(pid: int, url: str, idle_percent: float) -> float:
+    """CPU milliseconds of one scrape of a snapshot nobody has asked for before, sampling taken off."""
+    n = 10
+    began, before = time.monotonic(), cpu_seconds(pid)
+    for _ in range(n):
+        time.sleep(1.03)
+        scrape(url)
+    elapsed = time.monotonic() - began
+    return (cpu_seconds(pid) - before - idle_percent / 100 * elapsed) * 1000 / n
+
+
+def _timed(url: str) -> float:
+    began = time.perf_counter()
+    scrape(url)
+    return (time.perf_counter() - began) * 1000
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20, help="length of each of three rounds")
+    seconds = parser.parse_args().seconds
+    results = []
+    with tempfile.TemporaryDirectory() as folder, sleepers(PROCESSES) as pids:
+        library = build(Path(folder) / "lib")
+        for name in ("gputally 1 s", "gputally 250 ms", "nvitop-exporter 1 s"):
+            port = free_port()
+            url = f"http://127.0.0.1:{port}/metrics"
+            with FakeNvml(Path(folder) / f"{port}.control", library=library) as fake:
+                populate(fake, GPUS, PROCESSES, "full", pids)
+                results.append(measure(name, command(name, port, folder), url, fake, seconds))
+    print(f"\n{GPUS} GPUs x {PROCESSES} processes, medians of {ROUNDS} rounds of {seconds:.0f} s\n")
+    print("| exporter | series | CPU, no scrapes | driver calls/GPU/s | CPU/1000 series | scrape p99 | RSS |")
+    print("|---|---|---|---|---|---|---|")
+    for r in results:
+        print(
+            f"| {r.name} | {r.series} | {r.idle_percent:.2f} % | {r.calls:.1f} | {r.scrape_ms_per_1000:.2f} ms "
+            f"| {r.p99_ms:.1f} ms | {r.rss_mib:.1f} MiB |"
+        )
+    print("| limit | | 1.0 % at 1 s, 2.5 % at 250 ms | 10 at 1 s | 4 ms | 10 ms | 40 MiB |")
+
+
+def command(name: str, port: int, folder: str) -> list[str]:
+    """The command line of one candidate."""
+    if name.startswith("nvitop"):
+        return [
+            str(BIN / "nvitop-exporter"),
+            "--bind-address",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--interval",
+            "1",
+        ]
+    interval = name.removeprefix("gputally ").replace(" ", "")
+    return [
+        *(str(BIN / "gputally"), "node", "--source=nvml", f"--web.listen-address=127.0.0.1:{port}"),
+        *(f"--sample.interval={interval}", f"--state.dir={folder}/state-{interval}"),
+    ]
+
+
+if __name__ == "__main__":
+    main()

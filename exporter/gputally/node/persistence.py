@@ -1,0 +1,102 @@
+"""Counters into the state folder and out of it, with every fault of the disk contained.
+
+Metering goes on in memory when the folder cannot be read or written; the metrics say so, the log once a
+change.
+"""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from gputally.model import CollectorHealth, Gpu, Instant
+from gputally.node.gpustate import GpuState
+from gputally.node.state import StateFile
+
+logger = logging.getLogger(__name__)
+EventCounts = Mapping[tuple[str, str], int]  # (uuid, event) -> how often
+
+
+class Persistence:
+    """The state of all GPUs and what else a restart must not forget: indices and events. For one thread."""
+
+    def __init__(self, folder: Path | None, boot_id: str) -> None:
+        """Read what is there. Raises StateFolderInUse when another agent holds the folder."""
+        self._file = StateFile(folder) if folder is not None else None
+        self._boot_id = boot_id
+        self._seconds = 0.0
+        self._reason = ""
+        self.remembered: dict[str, tuple[Gpu, GpuState]] = {}
+        self.events: dict[tuple[str, str], int] = {}
+        self.recovered = False
+        self.write_success: bool | None = None
+        if self._file is not None:
+            self._load(self._file)
+
+    def state_of(self, uuid: str) -> GpuState | None:
+        """The counters of a GPU that was seen before and comes back."""
+        return self._file.states.get(uuid) if self._file is not None else None
+
+    def save(
+        self,
+        states: Mapping[str, tuple[Gpu, GpuState]],
+        events: EventCounts,
+        now: Instant,
+        *,
+        final: bool = False,
+    ) -> None:
+        """Write before the same counters are published. `final`: nothing will be published after this."""
+        if self._file is None:
+            return
+        extra = {
+            "index": {uuid: gpu.index for uuid, (gpu, _) in states.items()},
+            "events": [[uuid, event, n] for (uuid, event), n in events.items()],
+        }
+        try:
+            self._file.save(
+                {uuid: state for uuid, (_, state) in states.items()},
+                boot_id=self._boot_id,
+                now=now,
+                clean=final,
+                extra=extra,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever the disk does, metering goes on
+            self._say(f"{error}")
+            self.write_success = False
+        else:
+            self._say("")
+            self.write_success = True
+        if final:
+            self._file.close()
+
+    def health(self) -> tuple[CollectorHealth, ...]:
+        """The state folder as a collector; nothing without one."""
+        if self._file is None:
+            return ()
+        return (CollectorHealth("state", self.write_success is not False, self._seconds, self._reason),)
+
+    def _load(self, file: StateFile) -> None:
+        found = file.load(boot_id=self._boot_id)
+        self.recovered = found.recovered
+        if found.reason == "absent":
+            logger.info("no state yet in %s: counters begin at zero", file.folder)
+        elif found.reason:
+            logger.warning("state %s: %s", "recovered" if found.recovered else "not usable", found.detail)
+        index = found.extra.get("index")
+        index = index if isinstance(index, dict) else {}
+        self.remembered = {
+            uuid: (Gpu(uuid, str(index[uuid])), state)
+            for uuid, state in found.states.items()
+            if uuid in index
+        }
+        events = found.extra.get("events")
+        for item in events if isinstance(events, list) else []:
+            if isinstance(item, list) and len(item) == 3 and isinstance(item[2], int):
+                self.events[str(item[0]), str(item[1])] = item[2]
+
+    def _say(self, reason: str) -> None:
+        if reason != self._reason:
+            if reason:
+                logger.error("state not written, counters go on in memory: %s", reason)
+            else:
+                logger.info("state is written again")
+        self._reason = reason
