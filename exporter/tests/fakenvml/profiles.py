@@ -1,0 +1,161 @@
+"""What a GPU of the fake says by default, and a few cards that say less.
+
+`full` supports everything, so that every reading can be tested on it; the others leave out what the
+real card leaves out (no fan on SXM boards, no energy counter before Volta, no ECC on GeForce).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+GIB = 1 << 30
+_NO = 0xFFFFFFFF
+
+FULL: dict[str, Any] = {
+    "name": "NVIDIA H100 80GB HBM3",
+    "vbios": "96.00.74.00.01",
+    "part_number": "692-2G520-0200-000",
+    "gsp_version": "580.1",
+    "pci_device_id": 0x233010DE,
+    "pci_subsystem_id": 0x16C110DE,
+    "brand": 14,
+    "architecture": 9,
+    "cuda_major": 9,
+    "cuda_minor": 0,
+    "cores": 16896,
+    "memory_bus_bits": 5120,
+    "numa_node": 0,
+    "absent_code": 15,
+    "energy_step_ns": 20_000_000,
+    "power_window_ns": 1_000_000_000,
+    "power_override_mw": -1,
+    "memory_power_mw": 60_000,
+    "module_power_mw": -1,
+    "sample_period_ns": 20_000_000,
+    "sample_count": 120,
+    "power_limit_mw": 700_000,
+    "power_limit_enforced_mw": 700_000,
+    "power_limit_default_mw": 700_000,
+    "power_limit_requested_mw": 700_000,
+    "power_limit_min_mw": 200_000,
+    "power_limit_max_mw": 700_000,
+    "memory_total": 80 * GIB,
+    "memory_used": 4 * GIB,
+    "memory_reserved": GIB // 2,
+    "bar1_total": 128 * GIB,
+    "bar1_used": 1 << 20,
+    "temperature": 40,
+    "temperature_peak": 60,
+    "temperature_margin": 47,
+    "memory_temperature": 45,
+    "thresholds": (92, 89, 95, 87, _NO, _NO, _NO, _NO),
+    "tlimits": (-8, -2, 0, 0),
+    "fan_count": 1,
+    "fan_percent": (30,),
+    "fan_rpm": (1500,),
+    "clock_mhz": (1980, 1980, 2619, 1545),
+    "clock_max_mhz": (1980, 1980, 2619, 1545),
+    "event_reasons_supported": 0x1FF,
+    "persistence_mode": 1,
+    "ecc_mode": 1,
+    "ecc_pending": 1,
+    "remap_histogram": (2560, 0, 0, 0, 0),
+    "pcie_generation": 5,
+    "pcie_generation_max": 5,
+    "pcie_width": 16,
+    "pcie_width_max": 16,
+    "pcie_sleep_us": 20_000,
+    "mig_maximum": 7,
+    "gpm_supported": 1,
+    "supported_events": 0xFF9F,
+    "process_period_us": 166_667,
+}
+
+_NOT_SUPPORTED = 3
+
+# card: (values other than those above, functions that answer NOT_SUPPORTED, fields likewise)
+PROFILES: dict[str, tuple[dict[str, Any], tuple[str, ...], tuple[int, ...]]] = {
+    "full": ({}, (), ()),
+    "h100": ({"fan_count": 0, "thresholds": (_NO,) * 8}, (), ()),
+    "a100": (
+        {
+            "name": "NVIDIA A100-SXM4-80GB",
+            "architecture": 7,
+            "cuda_major": 8,
+            "fan_count": 0,
+            "power_window_ns": 0,  # the one Ampere chip that answers at the instant
+            "power_limit_mw": 400_000,
+            "power_limit_enforced_mw": 400_000,
+            "power_limit_default_mw": 400_000,
+            "power_limit_max_mw": 400_000,
+            "pcie_generation": 4,
+            "pcie_generation_max": 4,
+            "gpm_supported": 0,
+        },
+        ("nvmlDeviceGetMarginTemperature",),
+        (185, 197, 198, 202, 204, 230, 269, 270, 271),
+    ),
+    "rtx4090": (
+        {
+            "name": "NVIDIA GeForce RTX 4090",
+            "brand": 5,
+            "architecture": 8,
+            "cuda_major": 8,
+            "cuda_minor": 9,
+            "part_number": "",
+            "memory_total": 24 * GIB,
+            "memory_temperature": _NO,
+            "power_limit_mw": 450_000,
+            "power_limit_enforced_mw": 450_000,
+            "power_limit_default_mw": 450_000,
+            "power_limit_max_mw": 600_000,
+            "fan_count": 2,
+            "fan_percent": (30, 31),
+            "fan_rpm": (1000, 1010),
+            "ecc_mode": 0,
+            "mig_maximum": 0,
+            "gpm_supported": 0,
+        },
+        ("nvmlDeviceGetRemappedRows", "nvmlDeviceGetSerial"),
+        (142, 143, 144, 145),
+    ),
+    "t4": (
+        {
+            "name": "Tesla T4",
+            "brand": 2,
+            "architecture": 6,
+            "cuda_major": 7,
+            "cuda_minor": 5,
+            "memory_total": 15 * GIB,
+            "fan_count": 0,
+            "power_window_ns": 100_000_000,
+            "memory_temperature": _NO,
+            "mig_maximum": 0,
+            "gpm_supported": 0,
+        },
+        ("nvmlDeviceGetRemappedRows", "nvmlDeviceGetMarginTemperature"),
+        (142, 143, 144, 145, 185, 197, 198, 202, 204, 230, 269, 270, 271),
+    ),
+    "p100": (
+        {
+            "name": "Tesla P100-PCIE-16GB",
+            "brand": 2,
+            "architecture": 4,
+            "cuda_major": 6,
+            "memory_total": 16 * GIB,
+            "fan_count": 0,
+            "power_window_ns": 0,
+            "energy_code": _NOT_SUPPORTED,
+            "memory_temperature": _NO,
+            "mig_maximum": 0,
+            "gpm_supported": 0,
+        },
+        (
+            "nvmlDeviceGetRemappedRows",
+            "nvmlDeviceGetMarginTemperature",
+            "nvmlDeviceGetJpgUtilization",
+            "nvmlDeviceGetOfaUtilization",
+        ),
+        (142, 143, 144, 145, 185, 186, 187, 188, 189, 190, 192, 197, 198, 202, 204, 230, 269, 270, 271),
+    ),
+}
