@@ -2,7 +2,7 @@
 
     python benchmarks/footprint.py [--seconds 30]
 
-Prints a table of CPU without scrapes, CPU and time of scrapes, memory and driver calls; the limits stand beside.
+Prints CPU without scrapes, CPU and time of scrapes, memory and driver calls; the limits stand beside them.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def measure(name: str, command: list[str], url: str, fake: FakeNvml, seconds: fl
 
 def _scrape_cost(pid: int, url: str, idle_percent: float) -> float:
     """CPU milliseconds of one scrape of a snapshot nobody has asked for before, sampling taken off."""
-    n = 10
+    n = 20
     began, before = time.monotonic(), cpu_seconds(pid)
     for _ in range(n):
         time.sleep(1.03)

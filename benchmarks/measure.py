@@ -14,7 +14,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "exporter"))
 BIN = Path(sys.executable).parent
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
@@ -80,11 +79,10 @@ def scrape(url: str) -> bytes:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of all threads of a process, from the scheduler's nanosecond counters."""
-    total_ns = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total_ns += int((task / "schedstat").read_text().split()[0])
-    return total_ns / 1e9
+    """CPU time of a process, threads that have ended included, to the nanosecond."""
+    return time.clock_gettime(
+        ((~pid) << 3) | 2
+    )  # the kernel's clock id of that process, clock_getcpuclockid(3)
 
 
 def resident_mib(pid: int) -> float:

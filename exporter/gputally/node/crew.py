@@ -28,6 +28,7 @@ class Post:
     reader: Reader
     worker: Worker
     described: bool = False
+    asked_at: Instant | None = None  # the tick at which it was last started
     slow_at: Instant | None = None  # when the slow lane was last asked for
     overdue: bool = False
 
@@ -67,10 +68,11 @@ class Crew:
                 self._posts[key] = Post(reader, Worker(f"gpu-{key[-12:]}", self._outcomes, self._clock))
 
     def start(self, now: Instant) -> None:
-        """Start a read on every post whose worker is free."""
+        """Start a read on every post whose worker is free and that has not been asked at this tick."""
         for n, post in enumerate(self._posts.values()):
-            if not post.worker.idle:
+            if not post.worker.idle or post.asked_at is now:
                 continue
+            post.asked_at = now
             slow = post.slow_at is None or now.seconds_since(post.slow_at) >= SLOW_SECONDS
             if slow:
                 # After the first time the slow reads of the GPUs are spread over the ticks.

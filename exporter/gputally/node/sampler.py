@@ -104,17 +104,24 @@ class Sampler:
         began = self._clock()
         self._drain()
         self.session.step(began, readers_idle=self._crew.idle, stuck=self._crew.stuck > 0)
-        self._crew.staff(self.session.readers)
-        if self.session.phase is Phase.OPEN and not self.session.wants_quiet:
-            self._crew.start(began)
         self._start_host(began)
+        self._start_reads(began)
+        readers = self.session.readers
         self._wait(began)
+        if self.session.readers != readers:  # newcomers are read in the tick that found them
+            self._start_reads(began)
+            self._wait(began)
         now = self._clock()
         self._look_around(now)
         self._show_processes(now)
         self._samples += 1
         self._persistence.save(self._roster.states(), self._roster.events, now)
         self.latest = self._snapshot(self._clock())
+
+    def _start_reads(self, began: Instant) -> None:
+        self._crew.staff(self.session.readers)
+        if self.session.phase is Phase.OPEN and not self.session.wants_quiet:
+            self._crew.start(began)
 
     def _wait(self, began: Instant) -> None:
         """Take outcomes until all that was started now is back, or patience ends."""

@@ -1,0 +1,179 @@
+"""The counters of one GPU: what a reading adds to them, and how they are published.
+
+State in, state out; the clock is an argument. The energy is energy.py's; here it is told how much time has
+passed and whether something came between. Nothing here knows a driver, a file or a job.
+
+Everything is an integer inside (millijoules, nanoseconds, bytes) and becomes an SI float in `publish`.
+"""
+
+from dataclasses import dataclass, replace
+
+from gputally.model import GpuCounters, Instant, Reading
+from gputally.model.clock import NS_PER_SECOND
+from gputally.node import energy as ladder
+from gputally.node.follow import Family, Followed
+from gputally.node.gpustate import NO_FLOOR, GpuState, fresh, published_mj, rebooted
+from gputally.node.lanes import integrate
+from gputally.node.power import Pace
+from gputally.node.statejson import from_json, to_json
+
+__all__ = ["Context", "GpuState", "Tick", "advance", "fresh", "from_json", "miss", "publish", "to_json"]
+
+GAP_INTERVALS = 3
+GAP_NS = 5 * NS_PER_SECOND
+UNKNOWN_BOOTS = ("", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the sampler knows and a reading does not say."""
+
+    boot_id: str
+    interval_ns: int
+    power_limit_w: float | None = None  # the highest limit known
+    epoch: int = 0  # how often the driver has been opened; for log lines only
+
+    @property
+    def gap_ns(self) -> int:
+        """Intervals longer than this were not watched: nothing is integrated over them."""
+        return max(GAP_INTERVALS * self.interval_ns, GAP_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one reading added, for those who divide it among jobs and tariffs."""
+
+    kind: str  # first | tick | gap
+    delta_mj: int  # the sum of all of them is the counter, exactly
+    dt_ns: int  # since the reading before; since boot after a reboot
+    covers_ns: int  # the time that delta_mj was used in; longer than dt_ns when energy had been held back
+    busy_ns: int = 0
+    clamped_mj: int = 0
+    unmeasured_ns: int = 0
+    cause: str = ""  # of a gap: resumed (exporter was down) | reboot | driver_reload | missed | late
+    events: tuple[str, ...] = ()  # driver_reload | reboot | resumed | glitch | jump | source_changed
+
+
+def advance(state: GpuState, reading: Reading, now: Instant, ctx: Context) -> tuple[GpuState, Tick]:
+    """Take a reading into the counters."""
+    before = state
+    new_boot = _is_new_boot(state, now, ctx)
+    if new_boot:
+        state = rebooted(state)
+    elif state.last is not None and now.boot_ns < state.last.boot_ns:
+        state = replace(state, energy=ladder.reclocked(state.energy, now.boot_ns))
+    dt_ns = _passed_ns(state.last, now, new_boot=new_boot)
+    limit_w = ctx.power_limit_w if ctx.power_limit_w is not None else state.limit_w
+    pace = Pace(now.boot_ns, dt_ns, ctx.gap_ns, limit_w)
+    energy, events = ladder.advance(state.energy, reading.fast, pace)
+    after = integrate(state, reading, now, dt_ns if dt_ns <= ctx.gap_ns and not new_boot else 0)
+    after = replace(after, boot_id=ctx.boot_id, last=now, limit_w=limit_w, energy=energy, gap="", open_gap="")
+    own = _interruption(state, pace, reloaded="driver_reload" in events, new_boot=new_boot)
+    cause = own if new_boot else state.open_gap or own
+    if cause and energy.hw_mj is not None and energy.booked_ns < now.boot_ns:
+        after = replace(after, open_gap=cause)  # the counter will tell later what was used
+    tick = _difference(before, state, after, dt_ns)
+    if state.last is None:
+        tick = replace(tick, kind="first")
+    elif own or (cause and tick.delta_mj):
+        tick = replace(tick, kind="gap", cause=cause)
+    met = tuple(word for word in (state.gap, own) if word in ("resumed", "reboot"))
+    return _without_floor(after), replace(tick, events=(*dict.fromkeys(met), *events))
+
+
+def miss(state: GpuState, now: Instant, ctx: Context) -> GpuState:  # noqa: ARG001 - the pair of advance()
+    """A tick without a reading: nothing is integrated, and the next reading knows of it."""
+    if state.gap or state.last is None:
+        return state
+    return replace(state, gap="missed")
+
+
+def publish(state: GpuState, now: Instant) -> GpuCounters:
+    """The counters as a scrape sees them; never lower than before, but for the resets that `held` names."""
+    energy_mj, floor = published_mj(state), state.floor
+    ecc = {label: one.acc for label, one in state.ecc_volatile.items()}
+    for label, one in state.ecc_lifetime.items():
+        ecc[label] = max(one.acc, ecc.get(label, 0))
+    return GpuCounters(
+        energy_joules=None if energy_mj is None else energy_mj / 1000,
+        energy_source=state.energy.source,
+        energy_source_reason=state.energy.reason,
+        energy_clamped_joules=state.energy.clamped_mj / 1000,
+        energy_unmeasured_seconds=state.energy.unmeasured_ns / NS_PER_SECOND,
+        busy_seconds=None if state.busy_ns is None else max(state.busy_ns, floor.busy_ns) / NS_PER_SECOND,
+        throttle_seconds={
+            reason: max(one.acc, floor.throttle_ns.get(reason, 0)) / NS_PER_SECOND
+            for reason, one in state.throttle.items()
+        },
+        pcie_transmit_bytes=_count(state.pcie_transmit),
+        pcie_receive_bytes=_count(state.pcie_receive),
+        pcie_replays=_count(state.pcie_replays),
+        nvlink_transmit_bytes=_counts(state.nvlink_transmit),
+        nvlink_receive_bytes=_counts(state.nvlink_receive),
+        nvlink_errors={_link_and_type(k): float(one.acc) for k, one in state.nvlink_errors.items()},
+        ecc_errors={label: float(count) for label, count in ecc.items()},
+        xid_errors={xid: float(one.count) for xid, one in state.xids.items()},
+        xid_last_seconds={xid: one.wall_ns / NS_PER_SECOND for xid, one in state.xids.items()},
+        power_peak_w=state.power_peak.value(now.boot_ns),
+        utilization_peak_ratio=state.utilization_peak.value(now.boot_ns),
+    )
+
+
+def _is_new_boot(state: GpuState, now: Instant, ctx: Context) -> bool:
+    if state.last is None:
+        return False
+    if state.boot_id in UNKNOWN_BOOTS or ctx.boot_id in UNKNOWN_BOOTS:
+        return now.boot_ns < state.last.boot_ns  # the best that can be said without the kernel's word for it
+    return state.boot_id != ctx.boot_id
+
+
+def _passed_ns(last: Instant | None, now: Instant, *, new_boot: bool) -> int:
+    if last is None:
+        return 0
+    return now.boot_ns if new_boot else max(0, now.boot_ns - last.boot_ns)
+
+
+def _interruption(state: GpuState, pace: Pace, *, reloaded: bool, new_boot: bool) -> str:
+    """What came between the reading before and this one; "" when nothing did."""
+    if state.last is None:
+        return ""
+    if new_boot:
+        return "reboot"
+    late = "late" if pace.dt_ns > pace.cap_ns else ""
+    return state.gap or late or ("driver_reload" if reloaded else "")
+
+
+def _difference(before: GpuState, state: GpuState, after: GpuState, dt_ns: int) -> Tick:
+    """Differences over the whole tick; `state` is `before` after the reboot that it may have been through."""
+    known = before.energy.acc_mj is not None
+    return Tick(
+        kind="tick",
+        delta_mj=(after.energy.acc_mj or 0) - (before.energy.acc_mj or 0),
+        dt_ns=dt_ns,
+        covers_ns=max(0, after.energy.booked_ns - state.energy.booked_ns) if known else 0,
+        busy_ns=(after.busy_ns or 0) - (before.busy_ns or 0),
+        clamped_mj=after.energy.clamped_mj - before.energy.clamped_mj,
+        unmeasured_ns=after.energy.unmeasured_ns - before.energy.unmeasured_ns,
+    )
+
+
+def _link_and_type(key: str) -> tuple[str, str]:
+    link, _, kind = key.partition("/")
+    return link, kind
+
+
+def _count(followed: Followed | None) -> float | None:
+    return None if followed is None else float(followed.acc)
+
+
+def _counts(family: Family) -> dict[str, float]:
+    return {label: float(one.acc) for label, one in family.items()}
+
+
+def _without_floor(state: GpuState) -> GpuState:
+    """Let go of the floor once the truth has passed it everywhere."""
+    floor = state.floor
+    if floor is NO_FLOOR or floor.energy_mj > (state.energy.acc_mj or 0):
+        return state
+    low = any(one.acc < floor.throttle_ns.get(reason, 0) for reason, one in state.throttle.items())
+    return state if low or (state.busy_ns or 0) < floor.busy_ns else replace(state, floor=NO_FLOOR)
