@@ -3,28 +3,41 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
 from gputally import __version__
-from gputally.cli.node import node
 
 PREFIX = "GPUTALLY_"
+COMMANDS = ("check", "node")
 
 
-@click.group(context_settings={"auto_envvar_prefix": None, "max_content_width": 100})
+class _Commands(click.Group):
+    """Each command is a module of its own, imported when it is named: `node` does not carry `check` about."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """The command, or None."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"gputally.cli.{name}"), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"max_content_width": 100})
 @click.version_option(__version__, prog_name="gputally")
 def gputally() -> None:
     """Meters GPUs for Prometheus: joules, busy seconds and cost that stay right."""
 
 
-gputally.add_command(node)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exit status: 0 stopped, 1 failed, 2 usage; an error is one line."""
     try:
-        _refuse_unknown_variables()
+        refuse_unknown_variables()
         status = gputally.main(args=arguments, prog_name="gputally", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
@@ -37,13 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status or 0)
 
 
-def _refuse_unknown_variables() -> None:
-    known = {
-        variable
-        for command in gputally.commands.values()
-        for option in command.params
-        for variable in ([option.envvar] if isinstance(option.envvar, str) else option.envvar or [])
-    }
-    for variable in sorted(os.environ):
-        if variable.startswith(PREFIX) and variable not in known:
-            raise click.UsageError(f"unknown environment variable {variable}")
+def refuse_unknown_variables() -> None:
+    """Raise UsageError for a GPUTALLY_ variable that no flag has: a slip of the pen must not be ignored."""
+    given = sorted(name for name in os.environ if name.startswith(PREFIX))
+    if not given:
+        return
+    from gputally.cli.options import VARIABLES  # noqa: PLC0415 - only where there is one to look up
+
+    for name in given:
+        if name not in VARIABLES:
+            raise click.UsageError(f"unknown environment variable {name}")

@@ -15,6 +15,7 @@ from gputally.config.strict import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DEFAULTS = NodeSettings()
+VARIABLES: set[str] = set()  # the environment variables of all flags
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
@@ -43,12 +44,18 @@ def _option(flag: str, text: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN
     name = flag.removeprefix("--").split("/")[0].replace(".", "_").replace("-", "_")
     setting = f"{name}_ns" if f"{name}_ns" in NAMES else name
     default = getattr(_DEFAULTS, setting, None)
-    shown: str | bool = format_ns(int(default or 0)) if setting.endswith("_ns") else default is not None
+    shown: str | bool = default is not None
+    if isinstance(default, bool):
+        shown = "on" if default else "off"
+    elif setting.endswith("_ns"):
+        shown = format_ns(int(default or 0))
+    variable = f"GPUTALLY_{name.upper()}"
+    VARIABLES.add(variable)
     return click.option(
         flag,
         setting if setting in NAMES else name,
         help=text,
-        envvar=f"GPUTALLY_{name.upper()}",
+        envvar=variable,
         default=default,
         show_default=shown,
         show_envvar=True,

@@ -71,6 +71,7 @@ class Session:
     readers: tuple[Reader, ...] = ()
     epoch: int = 0  # grows with every open
     reason: str = "starting"
+    message: str = ""  # a sentence for a person, as long as no source is open
     renew_process: str = ""  # set when only a new process can go on (a new driver library)
     errors: dict[tuple[str, str], int] = field(default_factory=dict)
     _source: Source | None = None
@@ -183,7 +184,7 @@ class Session:
         self.epoch += 1
         self._take(opened.inventory, opened.readers)
         logger.info("source opened: %s, %d GPUs", opened.choice.name, len(self.gpus))
-        self.reason = ""
+        self.reason = self.message = ""
 
     def _take(self, inventory: Inventory, readers: tuple[Reader, ...]) -> None:
         self.driver, self.gpus, self.readers = inventory.driver, inventory.gpus, readers
@@ -196,7 +197,7 @@ class Session:
         self.errors[name, reason] = self.errors.get((name, reason), 0) + 1
         if reason != self.reason:
             logger.warning("source not available: %s", error)
-        self.reason = reason
+        self.reason, self.message = reason, str(error)
         if isinstance(error, VersionMismatch):
             self.renew_process = str(error)
         if self.phase is Phase.OPEN:

@@ -1,0 +1,127 @@
+"""`gputally check`: is the configuration right, and what can this machine measure? Changes nothing."""
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+import click
+
+from gputally import __version__
+from gputally.catalogue import BY_NAME
+from gputally.cli.options import node_flags, settle
+from gputally.cli.probe import Measured, Probed, probe_all, state_folder
+from gputally.config.settings import NodeSettings
+from gputally.config.strict import ConfigError
+from gputally.web.listen import parse_address
+from gputally.web.reload import WebConfig
+
+IDENTITY = BY_NAME["gpu_up"].section
+
+
+@click.command()
+@node_flags
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.pass_context
+def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: ANN401 - see settle()
+    """Check the configuration and say what this machine can measure.
+
+    Exit status: 0 a GPU can be measured, 1 none can or the state cannot be kept, 2 the configuration is wrong.
+    """
+    settings, config_file, _told = settle(context)
+    logging.disable()  # what a source has to say stands in the table
+    web = check_web(settings)
+    state_good, state = state_folder(settings.state_dir)
+    probes = list(probe_all(settings))
+    used = next((probed for probed in probes if probed.works), None)
+    notes = {"configuration": str(config_file or "none: defaults and flags"), "web": web, "state": state}
+    if form == "json":
+        click.echo(json.dumps(as_json(notes, probes, used), indent=2))
+    else:
+        click.echo(as_table(notes, probes, used))
+    sys.stdout.flush()
+    return 0 if used is not None and state_good else 1
+
+
+def check_web(settings: NodeSettings) -> str:
+    """A sentence about the web front. Raises click.UsageError for what `gputally node` would refuse."""
+    try:
+        for address in settings.web_listen_address:
+            parse_address(address)
+        config = WebConfig(settings.web_config_file, time.monotonic)
+        config.start()
+    except (ConfigError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    secured = [word for word, on in (("TLS", config.identity), ("passwords", config.settings.users)) if on]
+    return f"{', '.join(settings.web_listen_address)}: {' and '.join(secured) or 'plain HTTP, no password'}"
+
+
+def as_table(notes: dict[str, str], probes: list[Probed], used: Probed | None) -> str:
+    """For a person."""
+    lines = [f"gputally {__version__}", ""]
+    lines += [f"  {name:<14} {text}" for name, text in notes.items()]
+    lines += ["", "  SOURCE         STATE   WHAT IT SAYS"]
+    for probed in probes:
+        state = "used" if probed is used else "works" if probed.works else "absent"
+        lines.append(f"  {probed.source:<14} {state:<7} {probed.message}")
+    if used is None:
+        lines += ["", "  No GPU can be measured here. --source=simulated shows what it would look like."]
+        return "\n".join(lines)
+    assert used.snapshot is not None  # noqa: S101 - a source that works has read something
+    for gpu in used.snapshot.gpus:
+        name = gpu.description.name if gpu.description is not None else "?"
+        lines += ["", f"  GPU {gpu.gpu.index}  {name}  {gpu.gpu.uuid}"]
+        if not gpu.up:
+            lines.append(f"    down: {gpu.reason}")
+            continue
+        lines += _gpu_lines(used.gpus[gpu.gpu.uuid])
+    return "\n".join(lines)
+
+
+def _gpu_lines(rows: tuple[Measured, ...]) -> list[str]:
+    lines = []
+    section = ""
+    for row in rows:
+        if row.family.section == IDENTITY or row.family.name.endswith("_info"):
+            continue  # true of every GPU that is listed
+        if row.family.section != section:
+            section = row.family.section
+            lines.append(f"    {section}")
+        shown = _value(row) if row.value is not None else f"-  {row.why}"
+        lines.append(f"      {row.family.name:<40} {shown}")
+    return lines
+
+
+def _value(row: Measured) -> str:
+    """The value in the unit that people use for it."""
+    value = float(row.value or 0)
+    if row.family.unit == "bytes":
+        return f"{value / 2**30:,.2f} GiB"
+    if row.family.unit == "hertz":
+        return f"{value / 1e6:,.0f} MHz"
+    if row.family.unit == "ratio":
+        return f"{value:.0%}"
+    return f"{value:,.3f}".rstrip("0").rstrip(".") + f" {row.family.unit}".rstrip()
+
+
+def as_json(notes: dict[str, str], probes: list[Probed], used: Probed | None) -> dict[str, Any]:
+    """For a program."""
+    gpus = []
+    for gpu in used.snapshot.gpus if used is not None and used.snapshot is not None else ():
+        rows = used.gpus.get(gpu.gpu.uuid, ()) if used is not None else ()
+        gpus.append(
+            {
+                "index": gpu.gpu.index,
+                "uuid": gpu.gpu.uuid,
+                "name": gpu.description.name if gpu.description is not None else None,
+                "up": gpu.up,
+                "measured": {row.family.name: row.value for row in rows if row.value is not None},
+                "absent": {row.family.name: row.why for row in rows if row.value is None},
+            }
+        )
+    sources = [
+        {"source": p.source, "works": p.works, "used": p is used, "reason": p.reason, "message": p.message}
+        for p in probes
+    ]
+    return {"version": __version__, **notes, "sources": sources, "gpus": gpus}
