@@ -24,10 +24,10 @@ IDENTITY = BY_NAME["gpu_up"].section
 @node_flags
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
-def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: ANN401 - see settle()
+def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: ANN401 - as node
     """Check the configuration and say what this machine can measure.
 
-    Exit status: 0 a GPU can be measured, 1 none can or the state cannot be kept, 2 the configuration is wrong.
+    Exit status: 0 a GPU can be measured, 1 none can or no state can be kept, 2 the configuration is wrong.
     """
     settings, config_file, _told = settle(context)
     logging.disable()  # what a source has to say stands in the table

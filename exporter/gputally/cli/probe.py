@@ -1,4 +1,4 @@
-"""What each source can measure on this machine, found out by running it for a moment. For `gputally check`."""
+"""What each source can measure on this machine, found out by running it for a moment."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
