@@ -91,16 +91,20 @@ def outdated(generation: Generation, boot_id: str) -> bool:
 
 
 def after_a_crash(generation: Generation) -> dict[str, GpuState]:
-    """Its states, held where something may have been published that it does not know of.
+    """Its states, held where something may have been published that it does not know of."""
+    still = standing(generation)
+    return {uuid: state if uuid in still else held(state) for uuid, state in generation.states.items()}
 
-    A GPU that had given no reading for a while stood still when it was written, and needs no hold.
+
+def standing(generation: Generation) -> frozenset[str]:
+    """GPUs that had given no reading for a while when it was written: nothing moved, nothing to be held.
+
+    The first reading after that has to reach the disk before it is published (StateFile.save).
     """
-    return {
-        uuid: held(state) if _moves(state, generation) else state for uuid, state in generation.states.items()
-    }
-
-
-def _moves(state: GpuState, generation: Generation) -> bool:
-    if state.last is None or state.boot_id != generation.boot_id:
-        return False
-    return generation.saved_ns - state.last.boot_ns <= HOLD_NS
+    return frozenset(
+        uuid
+        for uuid, state in generation.states.items()
+        if state.last is None
+        or state.boot_id != generation.boot_id
+        or generation.saved_ns - state.last.boot_ns > HOLD_NS
+    )

@@ -238,18 +238,20 @@ def read_identity(root: str, pid: int) -> Identity | str:
     """
     try:
         folder = os.open(f"{root}/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        try:
+            # A process that has died, or that hidepid hides, can still be opened; the next call says so.
+            uid = os.fstat(folder).st_uid
+            file = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                return _parse_stat(os.read(file, _READ_BYTES), uid)
+            finally:
+                os.close(file)
+        finally:
+            os.close(folder)
+    except (FileNotFoundError, ProcessLookupError):
         return "unresolved"
     except OSError:
         return "unreadable"
-    try:
-        uid = os.fstat(folder).st_uid
-        stat = _read("stat", folder)
-    finally:
-        os.close(folder)
-    if stat is None:
-        return "unreadable"
-    return _parse_stat(stat, uid)
 
 
 def _parse_stat(stat: bytes, uid: int) -> Identity | str:
@@ -297,14 +299,8 @@ def _hides_processes(root: str) -> bool:
     return hides
 
 
-def _read(path: str, folder: int | None = None) -> bytes | None:
+def _read(path: str) -> bytes | None:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+        return Path(path).read_bytes()
     except OSError:
         return None
-    try:
-        return os.read(file, _READ_BYTES)
-    except OSError:
-        return None
-    finally:
-        os.close(file)

@@ -24,6 +24,8 @@ from gputally.node.counters import Context, GpuState, Tick
 
 logger = logging.getLogger(__name__)
 FORGET_SECONDS = 86_400.0
+GONE = "gone"  # the driver is open and does not list it
+PASSING = ("starting", "reopening")  # say less than what was known before
 EVENTS = ("added", "lost", "returned", "removed", "driver_reload", "reboot")
 
 
@@ -123,15 +125,22 @@ class Roster:
                 self._event(gpu.uuid, "added")
             entry.gpu, entry.present, entry.gone_at = gpu, True, None
         for uuid, entry in list(self._entries.items()):
-            if uuid in seen:
-                continue
-            if entry.present or entry.reason == "not_seen_yet":
-                self.down(uuid, why_gone, now)
-                entry.present = False
-            entry.gone_at = entry.gone_at or now
-            if now.seconds_since(entry.gone_at) > FORGET_SECONDS:
-                del self._entries[uuid]
-                logger.info("GPU forgotten after a day: %s", uuid)
+            if uuid not in seen:
+                self._away(entry, why_gone, now)
+
+    def _away(self, entry: Entry, why: str, now: Instant) -> None:
+        """Nobody lists it: it was unplugged, or the driver is not open for anybody."""
+        known = entry.reason == GONE or (why in PASSING and not entry.up and entry.reason != "not_seen_yet")
+        if entry.up or not known:
+            if why == GONE and entry.ever_up:
+                self._event(entry.gpu.uuid, "removed")
+            self._set_down(entry, why, now)
+        entry.present = False
+        # While the driver is not open nobody knows whether it is still there.
+        entry.gone_at = (entry.gone_at or now) if why == GONE else None
+        if entry.gone_at is not None and now.seconds_since(entry.gone_at) > FORGET_SECONDS:
+            del self._entries[entry.gpu.uuid]
+            logger.info("GPU forgotten after a day: %s", entry.gpu.uuid)
 
     def took(self, uuid: str, reading: Reading, at: Instant) -> Tick | None:
         """Integrate a reading; the GPU is up. None for a GPU that has left meanwhile."""
@@ -160,15 +169,21 @@ class Roster:
                 self._failing.add((uuid, name, why))
                 logger.warning("GPU %s: %s cannot be read: %s", uuid, name, why)
 
-    def down(self, uuid: str, reason: str, now: Instant) -> None:
-        """The GPU gave no reading and shows none until it does; said once per change."""
+    def down(self, uuid: str, reason: str, now: Instant, detail: str = "") -> None:
+        """The GPU gave no reading and shows none until it does; said once per change.
+
+        One that has left meanwhile stays `gone`, whatever its last call came to.
+        """
         entry = self._entries.get(uuid)
-        if entry is None:
-            return
-        if entry.up or entry.reason != reason:
+        if entry is not None and entry.present:
             if entry.up:
-                self._event(uuid, "removed" if reason == "gone" else "lost")
-            logger.warning("GPU %s (%s) is down: %s", entry.gpu.index, uuid, reason)
+                self._event(uuid, "lost")
+            self._set_down(entry, reason, now, detail)
+
+    def _set_down(self, entry: Entry, reason: str, now: Instant, detail: str = "") -> None:
+        if entry.up or entry.reason != reason:
+            because = f"{reason}: {detail}" if detail else reason
+            logger.warning("GPU %s (%s) is down: %s", entry.gpu.index, entry.gpu.uuid, because)
         entry.up, entry.reason = False, reason
         entry.fast = entry.slow = None
         entry.state = counters.miss(entry.state, now, self._context(entry))

@@ -20,7 +20,7 @@ from typing import Any
 
 from gputally.model import Instant
 from gputally.model.clock import NS_PER_SECOND
-from gputally.node.generation import Generation, Unusable, after_a_crash, decode, encode, outdated
+from gputally.node.generation import Generation, Unusable, after_a_crash, decode, encode, outdated, standing
 from gputally.node.gpustate import FLUSH_NS, GpuState, outruns
 
 NAME = "counters.json"
@@ -63,6 +63,7 @@ class StateFile:
         self._number = 0
         self._kept: dict[str, GpuState] = {}
         self._on_disk: dict[str, GpuState] = {}  # as a crash would make us go on from it
+        self._standing: frozenset[str] = frozenset()
         self._synced_ns: int | None = None
         self._saved_ns = 0
 
@@ -98,8 +99,8 @@ class StateFile:
         """Write a new generation; to be called before `states` are published.
 
         GPUs known from before that are not among `states` keep their entry. It goes to the disk when `sync`
-        or `clean` asks for it, when FLUSH_NS would pass before the next call, and when a counter made a leap
-        that the hold after a power cut would not cover. `clean`: nothing will be published after this.
+        or `clean` asks for it, when FLUSH_NS would pass before the next call, and when a GPU came or a
+        counter made a leap that the hold after a power cut would not cover. `clean`: nothing will be published after this.
 
         Raises OSError (the files that are there stay usable) and StateFolderInUse.
         """
@@ -120,6 +121,7 @@ class StateFile:
         if synced:
             _fsync_folder(self.folder)
             self._synced_ns, self._on_disk = now.boot_ns, after_a_crash(generation)
+            self._standing = standing(generation)
 
     @property
     def states(self) -> Mapping[str, GpuState]:
@@ -160,7 +162,8 @@ class StateFile:
         next_ns = now.boot_ns + (now.boot_ns - self._saved_ns)
         if not 0 <= next_ns - self._synced_ns <= FLUSH_NS:
             return True
-        return any(outruns(state, self._on_disk[uuid]) for uuid, state in self._kept.items())
+        moved = any(self._kept[uuid].last != self._on_disk[uuid].last for uuid in self._standing)
+        return moved or any(outruns(state, self._on_disk[uuid]) for uuid, state in self._kept.items())
 
     def _write(self, path: Path, data: bytes, *, durable: bool) -> None:
         """Replace a file as a whole; the newest keeps its predecessor under another name."""
