@@ -1,0 +1,328 @@
+"""A real `gputally node` in a process of its own, as a test sees it: scrapes, log lines, signals, /proc.
+
+Nothing here knows what is right; that is for the tests. Waiting is always polling under a deadline, so that a
+loaded machine makes a test slower and not red.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+Series = tuple[str, frozenset[tuple[str, str]]]  # name, labels
+
+PROGRAM = Path(sys.executable).parent / "gputally"
+_SERVING = re.compile(r"serving http on ([0-9.]+):([0-9]+)")
+_DEFAULTS = {"--web.listen-address": "127.0.0.1:0", "--sample.interval": "250ms", "--log.level": "info"}
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """One answer of /metrics; parsed when somebody looks into it."""
+
+    status: int
+    body: str
+    seconds: float  # from connect to the last byte
+    at: float  # time.monotonic() when the last byte was there
+
+    @cached_property
+    def samples(self) -> dict[Series, float]:
+        """Every sample by its series. Fails on a series that stands twice, or on text that is not valid."""
+        samples: dict[Series, float] = {}
+        for family in text_string_to_metric_families(self.body):
+            for sample in family.samples:
+                series = (sample.name, frozenset(sample.labels.items()))
+                assert series not in samples, f"twice in one scrape: {series}"
+                samples[series] = sample.value
+        return samples
+
+    def series(self, name: str, **labels: str) -> dict[frozenset[tuple[str, str]], float]:
+        """Values of a family by all their labels; `labels` narrow them down."""
+        wanted = labels.items()
+        return {has: v for (n, has), v in self.samples.items() if n == name and wanted <= has}
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The one value that `labels` select; None if there is none. Fails if there are several."""
+        found = self.series(name, **labels)
+        assert len(found) <= 1, f"{name}{labels} is not one series: {found}"
+        return next(iter(found.values()), None)
+
+    def label(self, name: str, label: str, **labels: str) -> str | None:
+        """One label of the one series that `labels` select, such as the reason of an info series."""
+        found = self.series(name, **labels)
+        assert len(found) <= 1, f"{name}{labels} is not one series: {found}"
+        return dict(next(iter(found)))[label] if found else None
+
+    def families(self, **labels: str) -> set[str]:
+        """Names of everything that has these labels."""
+        return {name for name, has in self.samples if labels.items() <= has}
+
+
+class RunningAgent:
+    """The command in a folder of its own, which holds its state and its log over restarts.
+
+    Flags are given as "--name=value"; they replace the defaults of the same name. `--state.dir=` (empty)
+    leaves the state out.
+    """
+
+    def __init__(self, folder: Path, *flags: str, env: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.state_dir = folder / "state"
+        self.log_file = folder / "agent.log"
+        options = {**_DEFAULTS, "--state.dir": str(self.state_dir)}
+        switches = []
+        for flag in flags:
+            name, is_option, value = flag.partition("=")
+            if is_option:
+                options[name] = value
+            else:
+                switches.append(flag)
+        self.flags = [f"{name}={value}" for name, value in options.items() if value] + switches
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("GPUTALLY_")} | dict(env or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_from = 0
+
+    # life
+
+    def start(self, *, serving: bool = True, timeout: float = 20.0) -> Self:
+        """Start the command; with `serving`, return when it answers HTTP."""
+        assert self._process is None or self._process.poll() is not None, "still running"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._log_from = len(self.log)
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [PROGRAM, "node", *self.flags],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+            )
+        if serving:
+            self.until(lambda: self._answers(), timeout, "it answers HTTP")
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            return self.get("/-/healthy")[0] in (200, 503)
+        except OSError:
+            return False
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process that was started last."""
+        assert self._process is not None, "not started"
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """Its process id; the same after it has renewed itself."""
+        return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def ask_to_release(self) -> None:
+        """SIGUSR1: let go of the driver for a while."""
+        self.signal(signal.SIGUSR1)
+
+    def wait(self, timeout: float = 20.0) -> int:
+        """Exit status; negative for a signal. Fails if it does not end in time."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"did not end within {timeout} s\n{self.tail()}") from None
+
+    def terminate(self, timeout: float = 20.0) -> tuple[int, float]:
+        """SIGTERM; exit status, and the seconds that it took."""
+        began = time.monotonic()
+        self.signal(signal.SIGTERM)
+        return self.wait(timeout), time.monotonic() - began
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self.process.kill()
+        self.wait()
+
+    def restart(self, *, serving: bool = True) -> Self:
+        """SIGTERM if it runs, then the same command again."""
+        if self.running:
+            self.terminate()
+        return self.start(serving=serving)
+
+    def stop(self) -> None:
+        """End it in any case; for fixtures."""
+        if self.running:
+            self.process.kill()
+            self.process.wait()
+
+    # what it says
+
+    @property
+    def log(self) -> list[str]:
+        """Every line that it wrote, over all starts."""
+        if not self.log_file.exists():
+            return []
+        return self.log_file.read_text(errors="replace").splitlines()
+
+    def lines(self, *words: str) -> list[str]:
+        """Log lines that contain all these words."""
+        return [line for line in self.log if all(word in line for word in words)]
+
+    def tail(self) -> str:
+        """The end of the log, for messages."""
+        return "\n".join(self.log[-30:])
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it serves now, by its own log: another port after every start and renewal."""
+        found = [m for line in self.log[self._log_from :] if (m := _SERVING.search(line))]
+        if not found:
+            raise ConnectionRefusedError("does not serve yet")
+        return found[-1][1], int(found[-1][2])
+
+    def get(self, path: str, timeout: float = 5.0) -> tuple[int, str, float]:
+        """Status, body and seconds of one request on a connection of its own. Raises OSError."""
+        connection = http.client.HTTPConnection(*self.address, timeout=timeout)
+        began = time.monotonic()
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+        except http.client.HTTPException as error:  # as when it renews itself in the middle of an answer
+            raise ConnectionError(str(error)) from error
+        finally:
+            connection.close()
+        return answer.status, body.decode(), time.monotonic() - began
+
+    def scrape(self, timeout: float = 5.0) -> Scrape:
+        """One scrape. Raises OSError while nobody answers."""
+        status, body, seconds = self.get("/metrics", timeout)
+        return Scrape(status, body, seconds, time.monotonic())
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """One value of a scrape made now."""
+        return self.scrape().value(name, **labels)
+
+    # waiting
+
+    def until(self, condition: Callable[[], bool], timeout: float = 10.0, what: str = "") -> None:
+        """Wait for a condition while the process lives. Fails at the deadline, or when the process ends."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            ended = not self.running
+            assert not ended, f"ended ({self.process.returncode}) before {what}\n{self.tail()}"
+            assert time.monotonic() < deadline, f"not within {timeout} s: {what}\n{self.tail()}"
+            time.sleep(_POLL_S)
+
+    def wait_until(
+        self, predicate: Callable[[Scrape], object], timeout: float = 10.0, what: str = ""
+    ) -> Scrape:
+        """Scrape until the predicate holds; the scrape for which it did."""
+        seen: list[Scrape] = []
+
+        def holds() -> bool:
+            try:
+                seen[:] = [self.scrape()]
+            except OSError:
+                return False
+            return seen[0].status == 200 and bool(predicate(seen[0]))
+
+        self.until(holds, timeout, what or "the awaited scrape")
+        return seen[0]
+
+    def watch(self, pace: float = 0.2) -> Watch:
+        """Scrape all the time, beside the test: `with agent.watch() as watch: ...`."""
+        return Watch(self, pace)
+
+    # what the kernel says
+
+    @property
+    def threads(self) -> int:
+        """Threads of the process."""
+        return len(os.listdir(f"/proc/{self.pid}/task"))
+
+    @property
+    def fds(self) -> int:
+        """Open files of the process."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+class Watch:
+    """Scrapes in a thread until the block ends, and what they say together."""
+
+    def __init__(self, agent: RunningAgent, pace: float) -> None:
+        self.scrapes: list[Scrape] = []
+        self.failures: list[tuple[float, OSError]] = []  # (time.monotonic(), why)
+        self._agent, self._pace = agent, pace
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch")
+
+    def __enter__(self) -> Self:
+        """Begin to scrape."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """End."""
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(self._pace):
+            try:
+                self.scrapes.append(self._agent.scrape())
+            except OSError as error:
+                self.failures.append((time.monotonic(), error))
+
+    def assert_served(self, within: float = 0.1) -> None:
+        """Every scrape was answered, with 200, and in time.
+
+        One in ten may be late by what a loaded machine takes; none by what a driver call would take.
+        """
+        assert self.scrapes, "nothing was scraped"
+        assert not self.failures, self.failures[:3]
+        assert {s.status for s in self.scrapes} == {200}
+        took = sorted(s.seconds for s in self.scrapes)
+        assert took[len(took) * 9 // 10 - (len(took) < 10)] < within, took[-10:]
+        assert took[-1] < 2.0, took[-10:]
+
+    def assert_no_decrease(self) -> None:
+        """No counter went back from one scrape to the next, whatever index its GPU had."""
+        latest: dict[Series, float] = {}
+        for scrape in self.scrapes:
+            for (name, labels), value in scrape.samples.items():
+                if not name.endswith("_total") or name.startswith("process_"):
+                    continue
+                has_uuid = any(label == "uuid" for label, _ in labels)
+                series = (name, frozenset(p for p in labels if p[0] != "gpu" or not has_uuid))
+                before = latest.get(series, value)
+                assert value >= before, f"{name} {dict(labels)} fell from {before!r} to {value!r}"
+                latest[series] = value
+
+    def values(self, name: str, **labels: str) -> Iterator[tuple[float, float | None]]:
+        """(seconds since the first scrape, value) of one series."""
+        for scrape in self.scrapes:
+            yield scrape.at - self.scrapes[0].at, scrape.value(name, **labels)

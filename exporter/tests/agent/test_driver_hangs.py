@@ -1,0 +1,179 @@
+"""A driver call that never returns costs one GPU, for as long as it hangs and no longer."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, true_mj, uuid_of
+from tests.fakenvml import Constant, Square
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.agent.running import RunningAgent, Scrape
+    from tests.fakenvml import FakeNvml
+
+INTERVAL_S = 0.25
+POWER = "nvmlDeviceGetPowerUsage"  # called on cards without the driver's own average, such as the A100
+
+
+def age(scrape: Scrape, gpu: str) -> float:
+    """Seconds between the latest reading of a GPU and the sample that shows it."""
+    sample = scrape.value("gputally_last_sample_timestamp_seconds")
+    reading = scrape.value("gpu_last_reading_timestamp_seconds", gpu=gpu)
+    assert sample is not None
+    assert reading is not None
+    return sample - reading
+
+
+def test_a_hung_power_call_costs_that_gpu_alone_and_its_energy_is_booked_when_it_returns(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """F1 and F2."""
+    first, second, third = add_idle(fake_nvml, "full", "a100", "full")
+    running = agent()
+    load(running, (first, second, third), Square(100, 500, 0.3))
+    running.wait_until(lambda s: (counted_mj(s, second) or 0) > 50_000)
+    threads, fds = running.threads, running.fds
+    fake_nvml.reset_calls()
+    with running.watch(pace=0.25) as watch:
+        hung_at = time.monotonic()
+        fake_nvml.fault(POWER, gpu=1, hang=True)
+        fake_nvml.wait_for_hang(POWER, gpu=1)
+        before_mj = true_mj(second)
+        down = running.wait_until(lambda s: not is_up(s, second), timeout=5.0, what="gpu_up 0")
+        assert time.monotonic() - hung_at <= 5.0
+        ticks = down.value("gputally_samples_total") or 0
+        stuck = running.wait_until(lambda s: (s.value("gputally_samples_total") or 0) >= ticks + 8)
+        frozen_mj = counted_mj(stuck, second)
+        released_at = time.monotonic()
+        fake_nvml.release()
+        back = running.wait_until(lambda s: is_up(s, second), timeout=5.0, what="gpu_up 1 again")
+        took = time.monotonic() - released_at
+    for scrape in (down, stuck):
+        assert scrape.label("gpu_down_info", "reason", gpu="1") == "timeout"
+        assert scrape.value("gputally_stuck_workers") == 1
+        assert scrape.value("gpu_power_watts", gpu="1") is None
+    assert stuck.value("gputally_sample_errors_total", collector="nvml", reason="timeout") == 1
+    # Energy: nothing while it hung, all of it afterwards, from the hardware counter.
+    assert counted_mj(down, second) == frozen_mj
+    assert frozen_mj is not None
+    assert frozen_mj <= before_mj
+    assert (counted_mj(back, second) or 0) > before_mj
+    assert took < 2 * INTERVAL_S + 0.5  # and half a second for a loaded machine
+    assert back.value("gputally_stuck_workers") == 0
+    # The others, and whoever scrapes, noticed nothing.
+    watch.assert_served(within=0.1)
+    watch.assert_no_decrease()
+    assert max(age(s, "0") for s in watch.scrapes) < 2 * INTERVAL_S
+    assert max(age(s, "2") for s in watch.scrapes) < 2 * INTERVAL_S
+    assert fake_nvml.in_flight_peak(1) == 1
+    assert len(running.lines("is down")) == 1
+    assert len(running.lines("GPU 1", "is up")) == 2  # at the start and now
+    assert_exact(running, (first, second, third))
+    assert (running.threads, running.fds) == (threads, fds)
+
+
+def test_looking_for_changes_makes_no_second_call_on_a_hung_gpu(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """The loss of another GPU makes the driver's list be read anew; the hung one is left alone."""
+    for _ in range(3):
+        fake_nvml.add_gpu("a100")
+    running = agent("--no-collector.host")
+    running.wait_until(lambda s: len(s.series("gpu_up")) == 3 and all(s.series("gpu_up").values()))
+    fake_nvml.fault(POWER, gpu=1, hang=True)
+    fake_nvml.wait_for_hang(POWER, gpu=1)
+    fake_nvml.reset_calls()
+    fake_nvml.order([0, 1])  # the third is pulled out
+    gone = running.wait_until(lambda s: s.label("gpu_down_info", "reason", gpu="2") == "gone")
+    assert gone.value("gpu_up", gpu="0") == 1
+    assert sum(fake_nvml.calls_by_function(gpu=1).values()) == 0
+
+
+def test_a_driver_that_hangs_while_it_is_opened_leaves_the_exporter_answering(
+    new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
+) -> None:
+    """F3: HTTP within 2 s, not ready, healthy, READY=1 sent; then everything once the driver answers."""
+    (gpu,) = add_idle(fake_nvml, "full")
+    fake_nvml.fault("nvmlInitWithFlags", hang=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        running = new_agent(env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        began = time.monotonic()
+        running.start()
+        assert time.monotonic() - began < 2.0
+        assert manager.recv(100) == b"READY=1"
+    fake_nvml.wait_for_hang("nvmlInitWithFlags")
+    with running.watch(pace=0.1) as watch:
+        scrape = running.wait_until(lambda s: (s.value("gputally_samples_total") or 0) > 4)
+        assert scrape.value("gputally_driver_up") == 0
+        assert scrape.label("gputally_driver_down_info", "reason") is not None
+        assert running.get("/-/ready")[0] == 503
+        assert running.get("/-/healthy")[0] == 200
+        fake_nvml.release()
+        load(running, [gpu], Constant(300))
+        assert running.get("/-/ready")[0] == 200
+    watch.assert_served()
+    assert fake_nvml.open_inits == 1
+    assert_exact(running, [gpu])
+
+
+def test_a_hung_search_for_changes_stops_no_metering_not_even_when_asked_to_let_go(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """The driver's count of GPUs hangs; SIGUSR1 cannot be served meanwhile and must not cost readings."""
+    (gpu,) = add_idle(fake_nvml, "full")
+    running = agent("--nvml.release=1s")
+    load(running, [gpu], Constant(300))
+    fake_nvml.fault("nvmlDeviceGetCount_v2", hang=True)
+    fake_nvml.wait_for_hang("nvmlDeviceGetCount_v2")
+    running.ask_to_release()
+    at = running.wait_until(lambda s: is_up(s, gpu)).value("gpu_last_reading_timestamp_seconds") or 0
+    running.wait_until(
+        lambda s: (s.value("gpu_last_reading_timestamp_seconds") or 0) > at + 1.0,
+        timeout=8.0,
+        what="readings go on",
+    )
+    assert running.value("gputally_driver_up") == 1
+    fake_nvml.release()
+    assert_exact(running, [gpu])
+
+
+def test_the_end_does_not_wait_for_a_hung_call_and_loses_nothing(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """F32: SIGTERM during a hang: exit 0 within 2 s, state saved, counters go on afterwards."""
+    first, second = add_idle(fake_nvml, "full", "a100")
+    running = agent()
+    load(running, (first, second), Constant(300))
+    running.wait_until(lambda s: (counted_mj(s, second) or 0) > 100_000)
+    fake_nvml.fault(POWER, gpu=1, hang=True)
+    fake_nvml.wait_for_hang(POWER, gpu=1)
+    before = running.scrape()
+    status, seconds = running.terminate()
+    assert (status, seconds < 2.0) == (0, True), seconds
+    fake_nvml.clear(POWER, gpu=1)
+    running.start()
+    after = running.wait_until(lambda s: is_up(s, first) and is_up(s, second))
+    for gpu in (first, second):
+        assert (counted_mj(after, gpu) or 0) >= (counted_mj(before, gpu) or 0) > 0
+    assert after.value("gputally_state_recovered") == 0
+    assert_exact(running, (first, second))
+
+
+def test_the_end_does_not_wait_for_the_interval_either(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """With samples 10 s apart a tick may wait 8 s for a hung call; SIGTERM is answered at once."""
+    (gpu,) = add_idle(fake_nvml, "a100")
+    fake_nvml.fault("nvmlDeviceGetUtilizationRates", gpu=0, hang=True)
+    running = agent("--sample.interval=10s", "--no-collector.host")
+    fake_nvml.wait_for_hang("nvmlDeviceGetUtilizationRates", gpu=0)
+    status, seconds = running.terminate()
+    assert (status, seconds < 2.0) == (0, True), seconds
+    assert uuid_of(gpu) in (running.state_dir / "counters.json").read_text()

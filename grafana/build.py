@@ -1,0 +1,53 @@
+"""Writes the dashboards: `python -m grafana.build`. With `--check` it says whether they are up to date."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from grafana.fleet import fleet
+from grafana.queries import Json
+
+FOLDER = Path(__file__).parent / "dashboards"
+PAGES: tuple[Callable[[], Json], ...] = (fleet,)
+
+
+def rendered() -> dict[Path, str]:
+    """File -> its text, of every dashboard. A page's file is named after its uid."""
+    pages = [build() for build in PAGES]
+    return {
+        FOLDER / f"{body['uid']}.json": json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        for body in pages
+    }
+
+
+def stale(folder: Path = FOLDER) -> list[str]:
+    """Names of files that differ from what would be written, are missing, or belong to no page."""
+    wanted = {path.name: text for path, text in rendered().items()}
+    found = {path.name: path.read_text() for path in folder.glob("*.json")}
+    return sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
+
+
+def main() -> int:
+    """Exit status 1 when `--check` finds a difference."""
+    arguments = argparse.ArgumentParser(description="Writes grafana/dashboards/ from grafana/*.py.")
+    arguments.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a file is out of date"
+    )
+    if arguments.parse_args().check:
+        if names := stale():
+            print(
+                f"grafana/dashboards: out of date: {', '.join(names)}; run `make dashboards`", file=sys.stderr
+            )
+            return 1
+        return 0
+    FOLDER.mkdir(exist_ok=True)
+    for path, text in rendered().items():
+        path.write_text(text)
+        print(path.relative_to(FOLDER.parents[1]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""The rules of Grafana's dashboard-linter, made anew: it is a Go program that not every machine can have.
+
+Its rules about Loki (target-logql, target-logql-auto) have nothing to look at here: a test says that there is
+no other data source. What is exempt stands in a table, with its reason.
+"""
+
+import re
+from typing import Any
+
+import promql_parser
+import pytest
+from grafana.tests.conftest import Json, panels
+from prometheus.tests.promql import bare_counters, matchers, metrics, nodes, parse, selectors
+
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+# Series that no variable of the page can select, and why.
+UNSELECTED = {"ALERTS": "an alert about the whole fleet names no job and no machine"}
+
+
+def variable(dashboard: Json, name: str) -> Json:
+    (found,) = [one for one in dashboard["templating"]["list"] if one["name"] == name]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_template_datasource(dashboard: Json) -> None:
+    """The first variable chooses the data source."""
+    first = dashboard["templating"]["list"][0]
+    assert (first["name"], first["label"], first["type"]) == ("datasource", "Data source", "datasource")
+    assert first["query"] == "prometheus"
+
+
+@pytest.mark.parametrize(("name", "label"), [("job", "Job"), ("instance", "Instance")])
+def test_template_job_and_template_instance(dashboard: Json, name: str, label: str) -> None:
+    found = variable(dashboard, name)
+    assert found["label"] == label
+    assert found["type"] == "query"
+    assert found["datasource"] == SOURCE
+    assert found["multi"]
+    assert found["allValue"] == ".+"
+
+
+def test_template_label_promql(dashboard: Json) -> None:
+    """What label_values() asks for can be parsed."""
+    asked = [one for one in dashboard["templating"]["list"] if one["type"] == "query"]
+    for one in asked:
+        found = re.fullmatch(r"label_values\((.+), \w+\)", one["query"]["query"])
+        assert found
+        assert parse(found.group(1))
+
+
+def test_template_on_time_change_reload(dashboard: Json) -> None:
+    asked = [one for one in dashboard["templating"]["list"] if one["type"] == "query"]
+    assert {one["refresh"] for one in asked} == {2}
+
+
+def test_panel_datasource(panel: Json) -> None:
+    """The panel's and each query's; no Loki anywhere, so that its rules have nothing to say."""
+    assert panel["datasource"] == SOURCE
+    assert all(target["datasource"] == SOURCE for target in panel["targets"])
+
+
+def test_panel_title_description(panel: Json) -> None:
+    assert panel["title"].strip()
+    assert re.fullmatch(r"[A-Z].+\.", panel["description"])
+
+
+KNOWN_UNITS = {
+    "bytes",
+    "celsius",
+    "dateTimeFromNow",
+    "hertz",
+    "joule",
+    "kwatth",
+    "percentunit",
+    "s",
+    "short",
+    "watt",
+}
+
+
+def test_panel_units(panel: Json) -> None:
+    """Of the panel and of every column."""
+    config = panel["fieldConfig"]
+    properties = [one for override in config["overrides"] for one in override["properties"]]
+    units = [config["defaults"]["unit"], *(one["value"] for one in properties if one["id"] == "unit")]
+    assert set(units) <= KNOWN_UNITS
+
+
+def test_panel_no_targets(panel: Json) -> None:
+    assert panel["targets"]
+
+
+def test_target_promql(query: str) -> None:
+    assert parse(query)
+
+
+def test_target_rate_interval(query: str) -> None:
+    """A rate over a fixed range is too short at one zoom and too long at another."""
+    marked = query.replace("$__rate_interval", "61s")
+    for node in nodes(marked):
+        if isinstance(node, promql_parser.Call) and node.func.name in {"rate", "irate"}:
+            assert node.args[0].range.total_seconds() == 61
+
+
+@pytest.mark.parametrize("label", ["job", "instance", "cluster"])
+def test_target_job_and_target_instance(query: str, label: str) -> None:
+    for selector in selectors(query):
+        if selector.name not in UNSELECTED:
+            assert f'{label}=~"${label}"' in selector_text(selector)
+
+
+def selector_text(selector: Any) -> str:
+    """As written: two matchers of one label are both in it."""
+    return str(selector.prettify())
+
+
+def test_nothing_is_exempt_that_does_not_occur(dashboard: Json) -> None:
+    named = {name for panel in panels(dashboard) for one in panel["targets"] for name in metrics(one["expr"])}
+    assert set(UNSELECTED) <= named
+
+
+def test_target_counter_agg(query: str) -> None:
+    """A counter is shown as what it gains."""
+    assert bare_counters(query) == set()
+
+
+def test_uneditable_dashboard(dashboard: Json) -> None:
+    assert dashboard["editable"] is False
+
+
+@pytest.mark.parametrize(
+    ("broken", "complaint"),
+    [
+        ("gpu_energy_joules_total", bare_counters),
+        ('gpu_up{job=~"$job"}', lambda text: "instance" not in matchers(selectors(text)[0])),
+    ],
+)
+def test_the_rules_can_fail(broken: str, complaint: Any) -> None:
+    assert complaint(broken)

@@ -1,0 +1,80 @@
+"""Prometheus' own tool accepts the configuration and the rules, and its unit tests of them hold."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus.tests.conftest import ALERTS, PROMETHEUS, RULES, Rule
+from prometheus.tests.promql import metrics
+
+UNIT_TESTS = sorted((PROMETHEUS / "tests").glob("*_test.yml"))
+
+
+def promtool(*arguments: str | Path) -> str:
+    """Run promtool in prometheus/; its answer is the failure message when it refuses."""
+    done = subprocess.run(
+        ["promtool", *map(str, arguments)], cwd=PROMETHEUS, capture_output=True, text=True, check=False
+    )
+    answer = done.stdout + done.stderr
+    assert done.returncode == 0, answer
+    return answer
+
+
+def test_the_configuration_is_valid_and_finds_every_rule_file() -> None:
+    """A glob that matches nothing would be silently accepted."""
+    files = len({rule.file for rule in RULES + ALERTS})
+    assert f"SUCCESS: {files} rule files found" in promtool("check", "config", "prometheus.yml")
+
+
+def test_rules_pass_promtools_lint() -> None:
+    """Duplicate rules are only an error with --lint-fatal."""
+    files = sorted({rule.file for rule in RULES + ALERTS})
+    assert "FAILED" not in promtool("check", "rules", "--lint-fatal", *files)
+
+
+@pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda path: path.stem)
+def test_unit_tests_of_rules_hold(file: Path) -> None:
+    assert "SUCCESS" in promtool("test", "rules", file)
+
+
+def cases(kind: str) -> list[dict[str, Any]]:
+    """The entries of one kind out of all unit test files."""
+    return [
+        case
+        for file in UNIT_TESTS
+        for test in yaml.safe_load(file.read_text())["tests"]
+        for case in test.get(kind, [])
+    ]
+
+
+def test_every_unit_test_has_a_name() -> None:
+    tests = [test for file in UNIT_TESTS for test in yaml.safe_load(file.read_text())["tests"]]
+    assert all(len(test.get("name", "")) > 20 for test in tests)
+
+
+def test_every_recording_rule_is_asked_for_by_a_unit_test(recording: Rule) -> None:
+    asked = {
+        name for case in cases("promql_expr_test") if case["exp_samples"] for name in metrics(case["expr"])
+    }
+    assert recording.name in asked
+
+
+def test_every_alert_is_seen_firing_and_seen_silent(alert: Rule) -> None:
+    outcomes = {
+        bool(case.get("exp_alerts")) for case in cases("alert_rule_test") if case["alertname"] == alert.name
+    }
+    assert outcomes == {True, False}
+
+
+def test_an_alert_is_silent_just_before_its_time_is_up_and_fires_when_it_is(alert: Rule) -> None:
+    """One evaluation (15 s) before `for` has passed, and at `for`."""
+    minutes = int(alert.body["for"].removesuffix("m"))
+    firing = {
+        case["eval_time"]: bool(case.get("exp_alerts"))
+        for case in cases("alert_rule_test")
+        if case["alertname"] == alert.name
+    }
+    assert firing.get(f"{minutes - 1}m45s") is False
+    assert firing.get(f"{minutes}m") is True

@@ -1,0 +1,233 @@
+"""`make run` as a person starts it: real agent, Prometheus and Alertmanager, each asked by its interface."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from prometheus.tests.conftest import ALERTS, RULES
+
+TOP = Path(__file__).parents[2]
+
+# Stands in for a program that Debian does not have: answers as Grafana does, and shows what it was told.
+FAKE_GRAFANA = """#!/usr/bin/env python3
+import http.server, json, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(dict(os.environ)).encode())
+port = int(os.environ["GF_SERVER_HTTP_PORT"])
+http.server.HTTPServer((os.environ["GF_SERVER_HTTP_ADDR"], port), Handler).serve_forever()
+"""
+
+
+@dataclass
+class Run:
+    """One `make run` under way, and what it has printed."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    folder: Path
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def address(self, name: str) -> str:
+        found = re.search(rf"^  {name} +(http://\S+)", self.text, re.MULTILINE)
+        return found.group(1) if found else ""
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """The data of an answer of Prometheus' API."""
+        url = f"{self.address('prometheus')}/api/v1/{path}"
+        answer = requests.get(url, params=parameters, timeout=10).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def value(self, query: str) -> float:
+        result = self.ask("query", query=query)["result"]
+        return float(result[0]["value"][1]) if result else 0.0
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+def start(folder: Path, *arguments: str, path: str = "") -> Run:
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / "output"
+    with output.open("wb") as stdout:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.stack", f"--folder={folder / 'run'}", *arguments],
+            cwd=TOP,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            env=os.environ | ({"PATH": f"{path}:{os.environ['PATH']}"} if path else {}),
+        )
+    return Run(process, output, folder / "run")
+
+
+def await_truth(condition: Callable[[], object], what: Callable[[], str], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A stack with simulated GPUs, scraped every second, and a program that looks like Grafana."""
+    folder = tmp_path_factory.mktemp("stack")
+    fake = folder / "bin" / "grafana-server"
+    fake.parent.mkdir()
+    fake.write_text(FAKE_GRAFANA)
+    fake.chmod(0o755)
+    run = start(folder, "--source=simulated", "--scrape-interval=1s", path=str(fake.parent))
+    try:
+        await_truth(lambda: run.address("node") and " W" in run.text, lambda: run.text)
+        yield run
+    finally:
+        run.end()
+
+
+def test_every_target_is_up(run: Run) -> None:
+    def health() -> dict[str, str]:
+        return {target["scrapePool"]: target["health"] for target in run.ask("targets")["activeTargets"]}
+
+    wanted = dict.fromkeys(("gputally-node", "prometheus", "alertmanager"), "up")
+    await_truth(lambda: health() == wanted, lambda: str(run.ask("targets")))
+
+
+def test_live_figures_are_scraped(run: Run) -> None:
+    await_truth(lambda: run.value("sum(gpu_up)") >= 1, lambda: run.text)
+    assert run.value("sum(gpu_power_watts)") > 0
+    before = run.value("sum(gpu_energy_joules_total)")
+    await_truth(lambda: run.value("sum(gpu_energy_joules_total)") > before, lambda: "no joule was counted")
+
+
+def test_every_rule_is_evaluated_without_an_error(run: Run) -> None:
+    def rules() -> list[dict[str, Any]]:
+        return [rule for group in run.ask("rules")["groups"] for rule in group["rules"]]
+
+    quick = {rule.name for rule in RULES + ALERTS if rule.group.get("interval") != "1h"}
+    await_truth(
+        lambda: quick <= {rule["name"] for rule in rules() if rule["health"] == "ok"}, lambda: str(rules())
+    )
+    assert {rule["name"] for rule in rules()} == {rule.name for rule in RULES + ALERTS}
+    assert [rule for rule in rules() if rule.get("lastError")] == []
+
+
+def test_recording_rules_give_series_out_of_what_the_agent_really_shows(run: Run) -> None:
+    def empty() -> list[str]:
+        return [rule.name for rule in RULES if not run.ask("query", query=rule.expr)["result"]]
+
+    await_truth(
+        lambda: set(empty()) <= {"cluster:gpu_energy_kwh:increase1h"}, lambda: f"nothing from {empty()}"
+    )
+
+
+def test_nothing_is_wrong_with_a_fresh_stack(run: Run) -> None:
+    firing = [
+        alert["labels"]["alertname"] for alert in run.ask("alerts")["alerts"] if alert["state"] == "firing"
+    ]
+    assert firing == []
+
+
+def test_alerts_go_to_the_alertmanager_and_from_there_into_the_log(run: Run) -> None:
+    (manager,) = run.ask("alertmanagers")["activeAlertmanagers"]
+    assert manager["url"].startswith(run.address("alertmanager"))
+    labels = {"alertname": "Drill", "severity": "critical", "cluster": "c", "instance": "drill"}
+    answer = requests.post(
+        f"{run.address('alertmanager')}/api/v2/alerts", json=[{"labels": labels}], timeout=10
+    )
+    assert answer.status_code == 200
+    log = run.folder / "log" / "notifications.log"
+    await_truth(lambda: log.exists() and "firing: Drill on drill" in log.read_text(), lambda: run.text)
+
+
+def test_grafana_is_told_where_everything_is_and_lets_nobody_change_it(run: Run) -> None:
+    told = requests.get(run.address("grafana"), timeout=10).json()
+    assert told["GPUTALLY_PROMETHEUS_URL"] == run.address("prometheus")
+    assert Path(told["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]).exists()
+    assert (Path(told["GF_PATHS_PROVISIONING"]) / "datasources").is_dir()
+    assert (Path(told["GPUTALLY_GRAFANA_DIR"]) / "dashboards").is_dir()
+    assert told["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    password = Path(told["GF_SECURITY_ADMIN_PASSWORD__FILE"])
+    assert password.stat().st_mode & 0o777 == 0o600
+    assert len(password.read_text()) > 20
+
+
+def test_a_second_run_on_the_same_data_is_refused_in_one_line(run: Run) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.stack", f"--folder={run.folder}"],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"make run: already running with its data in {run.folder}\n"
+
+
+def test_the_live_line_tells_figures_and_that_they_are_simulated(run: Run) -> None:
+    pattern = r"^simulated: \d+ GPUs up  ·  .*[\d,]+ W  ·  \d+% utilised"
+    await_truth(lambda: re.search(pattern, run.text, re.MULTILINE), lambda: run.text)
+
+
+def test_a_signal_ends_everything_with_status_0(run: Run) -> None:
+    """Last of this module: the stack is gone afterwards."""
+    children = psutil.Process(run.process.pid).children(recursive=True)
+    assert len(children) == 4
+    assert run.end(signal.SIGINT) == 0
+    assert [child for child in children if child.is_running() and child.status() != "zombie"] == []
+    assert [file for file in (run.folder / "state" / "simulated").iterdir() if file.stat().st_size > 100]
+
+
+def test_an_occupied_port_is_avoided_and_said_and_the_run_ends_by_itself(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # somebody else holds it: as good
+            taken.bind(("127.0.0.1", 9836))
+            taken.listen()
+        run = start(tmp_path, "--scrape-interval=1s", "--run-for=8")
+        assert run.process.wait(90) == 0, run.text
+    assert "(port 9836 is taken)" in run.text
+    assert re.search(r"\d+ GPUs up", run.text)
+
+
+def test_a_program_that_ends_by_itself_ends_the_run_with_its_last_words(tmp_path: Path) -> None:
+    run = start(tmp_path, "--source=simulated")
+    try:
+        await_truth(lambda: run.address("node"), lambda: run.text)
+        children = psutil.Process(run.process.pid).children()
+        (victim,) = [child for child in children if "--storage.tsdb" in " ".join(child.cmdline())]
+        victim.kill()
+        assert run.process.wait(30) == 1
+    finally:
+        run.end()
+    assert "make run: prometheus ended with status -9" in run.text
+    assert [child for child in children if child.is_running() and child.status() != "zombie"] == []
+
+
+def test_children_do_not_outlive_a_runner_that_is_killed(tmp_path: Path) -> None:
+    """Nothing is left behind that holds a port."""
+    run = start(tmp_path, "--source=simulated")
+    await_truth(lambda: run.address("node"), lambda: run.text)
+    children = psutil.Process(run.process.pid).children()
+    run.process.kill()
+    run.process.wait(10)
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []

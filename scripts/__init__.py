@@ -1,0 +1,1 @@
+"""What runs and checks the stack out of a checkout; not part of the installed package."""

@@ -1,0 +1,89 @@
+"""Writes the configuration of one run: the checkout's own files, with the addresses of this run put in.
+
+Rules, alerts, templates and dashboards are used where they are, so that an edit shows at the next reload.
+"""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.stack.processes import LOOPBACK
+
+TOP = Path(__file__).parents[2]
+
+
+def write_prometheus(folder: Path, ports: dict[str, int], scrape_interval: str) -> Path:
+    """Write prometheus.yml and its targets. The intervals differ from the checkout's, nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = _load(TOP / "prometheus" / "prometheus.yml")
+    config["global"] |= {
+        "scrape_interval": scrape_interval,
+        "scrape_timeout": scrape_interval,
+        "evaluation_interval": scrape_interval,
+    }
+    config["rule_files"] = [str(TOP / "prometheus" / pattern) for pattern in config["rule_files"]]
+    targets = folder / "targets"
+    targets.mkdir(exist_ok=True)
+    for job in ("node", "prometheus", "alertmanager"):
+        group: dict[str, Any] = {"targets": [f"{LOOPBACK}:{ports[job]}"]}
+        if job == "node":
+            group["labels"] = {"cluster": "default"}
+        _dump(targets / f"{job}.yml", [group])
+    _dump(targets / "site.yml", [])
+    return _dump(folder / "prometheus.yml", config)
+
+
+def write_alertmanager(folder: Path, hook_url: str) -> Path:
+    """Write alertmanager.yml: our routes; every receiver is this run's web hook, and nothing is mailed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = _load(TOP / "alertmanager" / "alertmanager.yml")
+    config["global"] = {}
+    config["templates"] = [str(TOP / "alertmanager" / pattern) for pattern in config["templates"]]
+    config["receivers"] = [
+        {"name": receiver["name"], "webhook_configs": [{"url": hook_url, "send_resolved": True}]}
+        for receiver in config["receivers"]
+    ]
+    return _dump(folder / "alertmanager.yml", config)
+
+
+def grafana_environment(folder: Path, ports: dict[str, int], scrape_interval: str) -> dict[str, str]:
+    """Settings of Grafana: our provisioning; whoever reaches the loopback address may look, not change."""
+    folder.mkdir(parents=True, exist_ok=True)
+    password = folder / "admin_password"
+    if not password.exists():
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(18))
+    dashboards = TOP / "grafana" / "dashboards"
+    return {
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_AUTH_ANONYMOUS_ENABLED": "true",
+        "GF_AUTH_ANONYMOUS_ORG_ROLE": "Viewer",
+        "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(dashboards / "gputally-fleet.json"),
+        "GF_PATHS_DATA": str(folder / "data"),
+        "GF_PATHS_LOGS": str(folder / "log"),
+        "GF_PATHS_PLUGINS": str(folder / "plugins"),
+        "GF_PATHS_PROVISIONING": str(TOP / "grafana" / "provisioning"),
+        "GF_SECURITY_ADMIN_PASSWORD__FILE": str(password),
+        "GF_SERVER_HTTP_ADDR": LOOPBACK,
+        "GF_SERVER_HTTP_PORT": str(ports["grafana"]),
+        "GF_USERS_ALLOW_SIGN_UP": "false",
+        "GPUTALLY_GRAFANA_DIR": str(TOP / "grafana"),
+        "GPUTALLY_PROMETHEUS_URL": f"http://{LOOPBACK}:{ports['prometheus']}",
+        "GPUTALLY_SCRAPE_INTERVAL": scrape_interval,
+    }
+
+
+def _load(path: Path) -> dict[str, Any]:
+    loaded = yaml.safe_load(path.read_text())
+    if not isinstance(loaded, dict):
+        raise TypeError(f"{path} is not a mapping")
+    return loaded
+
+
+def _dump(path: Path, content: object) -> Path:
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path

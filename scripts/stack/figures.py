@@ -1,0 +1,38 @@
+"""The live line: what Prometheus says about the fleet at this moment, and since the stack was started."""
+
+import json
+from collections.abc import Callable
+from urllib.parse import quote
+
+from scripts.stack.processes import get
+
+JOULES_PER_KWH = 3.6e6
+
+
+def ask(port: int, query: str) -> float | None:
+    """One number from Prometheus; None while it has none. Raises OSError when it does not answer."""
+    _, body = get(port, f"/api/v1/query?query={quote(query)}")
+    result = json.loads(body).get("data", {}).get("result", [])
+    return float(result[0]["value"][1]) if result else None
+
+
+def live_line(port: int, seconds: float) -> str:
+    """GPUs, power, utilisation and energy in one line; empty before the first scrape. Raises OSError."""
+    window = f"{max(1, int(seconds))}s"
+    # Exact, where increase() would extrapolate: these counters never go backwards.
+    energy = (
+        f"max_over_time(gpu_energy_joules_total[{window}]) - min_over_time(gpu_energy_joules_total[{window}])"
+    )
+    parts = [
+        _part(ask(port, "sum(gpu_up)"), lambda up: f"{up:.0f} GPUs up"),
+        _part(ask(port, "sum(gpu_up == bool 0)"), lambda lost: f"{lost:.0f} lost" if lost else ""),
+        _part(ask(port, "sum(gpu_power_watts)"), lambda watts: f"{watts:,.0f} W"),
+        _part(ask(port, "avg(gpu_utilization_ratio)"), lambda ratio: f"{ratio:.0%} utilised"),
+        _part(ask(port, f"sum({energy})"), lambda joules: f"{joules / JOULES_PER_KWH:.4f} kWh since start"),
+        _part(ask(port, 'count(ALERTS{alertstate="firing"})'), lambda count: f"{count:.0f} alerts"),
+    ]
+    return "  ·  ".join(part for part in parts if part)
+
+
+def _part(value: float | None, words: Callable[[float], str]) -> str:
+    return "" if value is None else words(value)

@@ -1,0 +1,128 @@
+"""The unit is valid, as closed as it says, and its settings are settings that the agent has."""
+
+import configparser
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.core import Option
+
+from gputally.cli.node import node
+
+SYSTEMD = Path(__file__).parents[1]
+UNITS = sorted(SYSTEMD.glob("*.service"))
+EXPOSURE = 20  # tenths; node_exporter's own unit has 92
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_systemd_accepts_the_unit_without_a_word(unit: Path, tmp_path: Path) -> None:
+    """Only the program's path is changed: this machine has not installed it."""
+    text = unit.read_text()
+    assert "/opt/gputally/venv/bin/python" in text
+    copy = tmp_path / unit.name
+    copy.write_text(text.replace("/opt/gputally/venv/bin/python", sys.executable))
+    done = analyze("verify", "--man=no", str(copy))
+    assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
+
+
+def test_an_unknown_setting_would_be_noticed(tmp_path: Path) -> None:
+    copy = tmp_path / "broken.service"
+    copy.write_text(f"[Service]\nExecStart={sys.executable}\nMemoryMaxx=1\n")
+    assert "MemoryMaxx" in analyze("verify", "--man=no", str(copy)).stderr
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_the_unit_exposes_little(unit: Path) -> None:
+    done = analyze("security", "--offline=yes", "--no-pager", f"--threshold={EXPOSURE}", str(unit))
+    assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
+def read(unit: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=False, comment_prefixes=("#",))
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(unit.read_text())
+    return parser
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_the_unit_says_ready_is_watched_and_never_gives_up(unit: Path) -> None:
+    parser = read(unit)
+    service = parser["Service"]
+    assert (service["Type"], service["Restart"]) == ("notify", "always")
+    assert int(service["WatchdogSec"]) <= 30
+    assert parser["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_both_names_of_the_driver_are_allowed_and_devices_are_not_hidden(unit: Path) -> None:
+    text = unit.read_text()
+    allowed = re.findall(r"^DeviceAllow=(\S+)", text, re.MULTILINE)
+    assert {"char-nvidia", "char-nvidia-frontend"} <= set(allowed)
+    assert "\nPrivateDevices=" not in text
+
+
+def test_variables_of_the_environment_file_are_the_agents() -> None:
+    """A misspelt one would be silently without effect."""
+    known = {option.envvar for option in node.params if isinstance(option, Option)}
+    named = re.findall(r"^#?(GPUTALLY_\w+)=", (SYSTEMD / "gputally-node.env").read_text(), re.MULTILINE)
+    assert named
+    assert set(named) <= known
+
+
+def test_the_agent_tells_systemd_that_it_is_ready_alive_and_stopping(tmp_path: Path) -> None:
+    """The command line of the unit, with a socket in place of systemd's."""
+    command = read(SYSTEMD / "gputally-node.service")["Service"]["ExecStart"].split()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        environment = os.environ | {
+            "NOTIFY_SOCKET": str(tmp_path / "notify"),
+            "WATCHDOG_USEC": "3000000",
+            "GPUTALLY_SOURCE": "simulated",
+            "GPUTALLY_STATE_DIR": str(tmp_path / "state"),
+            "GPUTALLY_WEB_LISTEN_ADDRESS": "127.0.0.1:0",
+        }
+        agent = subprocess.Popen(
+            [sys.executable, *command[1:]],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert manager.recv(200).startswith(b"READY=1")
+            assert manager.recv(200) == b"WATCHDOG=1"
+            agent.terminate()
+            deadline = time.monotonic() + 30
+            while not manager.recv(200).startswith(b"STOPPING=1"):
+                assert time.monotonic() < deadline
+            assert agent.wait(30) == 0
+        finally:
+            agent.kill()
+            agent.wait()
+
+
+def test_the_installer_puts_files_in_place_and_keeps_settings(tmp_path: Path) -> None:
+    def install() -> None:
+        environment = os.environ | {"DESTDIR": str(tmp_path)}
+        subprocess.run([SYSTEMD / "install.sh"], env=environment, check=True, capture_output=True)
+
+    install()
+    path = read(SYSTEMD / "gputally-node.service")["Service"]["EnvironmentFile"].removeprefix("-/")
+    settings = tmp_path / path
+    assert settings.read_text() == (SYSTEMD / "gputally-node.env").read_text()
+    unit = tmp_path / "etc" / "systemd" / "system" / "gputally-node.service"
+    assert unit.stat().st_mode & 0o777 == 0o644
+    settings.write_text("GPUTALLY_LOG_LEVEL=debug\n")
+    unit.write_text("old")
+    install()
+    assert settings.read_text() == "GPUTALLY_LOG_LEVEL=debug\n"
+    assert unit.read_text() == (SYSTEMD / "gputally-node.service").read_text()
