@@ -1,5 +1,6 @@
 """Flags and environment become settings; agents are built, signalled and ended here."""
 
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"max_content_width": 100})
+@click.group(cls=_Commands, no_args_is_help=False, context_settings={"max_content_width": 100})
 @click.version_option(__version__, prog_name="gputally")
 def gputally() -> None:
     """Meters GPUs for Prometheus: joules, busy seconds and cost that stay right."""
@@ -59,4 +60,6 @@ def refuse_unknown_variables() -> None:
 
     for name in given:
         if name not in VARIABLES:
-            raise click.UsageError(f"unknown environment variable {name}")
+            near = difflib.get_close_matches(name, VARIABLES, n=1)
+            hint = f", did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"unknown environment variable {name}{hint}")

@@ -8,36 +8,22 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from gputally.cli.values import (
+    Address,
+    Duration,
+    GivenPath,
+    TelemetryPath,
+    check_address,
+    check_telemetry_path,
+)
 from gputally.config import settings
-from gputally.config.durations import format_ns, parse_ns
+from gputally.config.durations import format_ns
 from gputally.config.settings import NAMES, NodeSettings
 from gputally.config.strict import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DEFAULTS = NodeSettings()
 VARIABLES: set[str] = set()  # the environment variables of all flags
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
-    """`250ms`, `1s`, `1m30s`: nanoseconds within bounds."""
-
-    name = "duration"
-
-    def __init__(self, minimum_ns: int, maximum_ns: int) -> None:
-        self._minimum_ns, self._maximum_ns = minimum_ns, maximum_ns
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
-        """Read the text; refuse what is out of bounds."""
-        if isinstance(value, int):
-            return value
-        try:
-            duration_ns = parse_ns(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if not self._minimum_ns <= duration_ns <= self._maximum_ns:
-            low, high = format_ns(self._minimum_ns), format_ns(self._maximum_ns)
-            self.fail(f"{value} is not between {low} and {high}", param, ctx)
-        return duration_ns
 
 
 def _option(flag: str, text: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own keywords
@@ -63,12 +49,12 @@ def _option(flag: str, text: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN
     )
 
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = GivenPath(dir_okay=False, path_type=Path)
+_FOLDER = GivenPath(file_okay=False, path_type=Path)
 _FLAGS = (
     _option("--config.file", "Configuration of the agents, YAML.", type=_FILE),
-    _option("--web.listen-address", "Address to serve on; may be given several times.", multiple=True),
-    _option("--web.telemetry-path", "Path of the metrics."),
+    _option("--web.listen-address", "Address to serve on; may be given several times.", multiple=True, type=Address()),
+    _option("--web.telemetry-path", "Path of the metrics.", type=TelemetryPath()),
     _option(
         "--web.config.file", "TLS and authentication, in the format of the Prometheus exporters.", type=_FILE
     ),
@@ -98,6 +84,7 @@ _FLAGS = (
     ),
     _option("--simulated.gpus", "GPUs of the simulated source.", type=click.IntRange(0, 64)),
     _option("--simulated.seed", "Seed of the simulated source.", type=click.IntRange(0, 2**31)),
+    _option("--simulated.faults/--no-simulated.faults", "Lost GPUs, XIDs and heat in the simulation."),
     _option(
         "--memory.limit-bytes",
         "Resident memory at which the agent saves its state and renews itself.",
@@ -135,10 +122,11 @@ def settle(context: click.Context) -> tuple[NodeSettings, Path | None, Mapping[s
 def combine(config_file: Path | None, told: Mapping[str, object]) -> NodeSettings:
     """Put flags over the file's settings over the defaults. Raises click.UsageError."""
     try:
-        given = settings.read_file(config_file) if config_file is not None else {}
+        given = (
+            settings.read_file(config_file, check_address, check_telemetry_path)
+            if config_file is not None
+            else {}
+        )
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    chosen = replace(_DEFAULTS, **{**given, **told})  # type: ignore[arg-type]
-    if not chosen.web_telemetry_path.startswith("/") or chosen.web_telemetry_path == "/":
-        raise click.UsageError("web.telemetry-path must begin with / and be more than that")
-    return chosen
+    return replace(_DEFAULTS, **{**given, **told})  # type: ignore[arg-type]

@@ -88,6 +88,7 @@ def probe(settings: NodeSettings, name: str) -> Probed:
         collector_nvlink_links=settings.collector_nvlink_links,
         simulated_gpus=settings.simulated_gpus,
         simulated_seed=settings.simulated_seed,
+        simulated_faults=settings.simulated_faults,
         path_procfs=settings.path_procfs,
         path_sysfs=settings.path_sysfs,
     )

@@ -1,10 +1,10 @@
 """What the node agent is told, from flags, environment, file and defaults, in this order of precedence."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from gputally.config.strict import Section, load
+from gputally.config.strict import Section, Value, load
 
 SOURCES = ("auto", "nvml", "nvidia-smi", "nvtop", "simulated")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -30,6 +30,7 @@ class NodeSettings:
     nvml_release_ns: int = 60_000_000_000
     simulated_gpus: int = 4
     simulated_seed: int = 1
+    simulated_faults: bool = False
     memory_limit_bytes: int = 192 * 2**20
     path_procfs: Path = Path("/proc")
     path_sysfs: Path = Path("/sys")
@@ -42,12 +43,18 @@ RELOADABLE = frozenset({"sample_interval_ns", "log_level"})
 NAMES = frozenset(field.name for field in fields(NodeSettings))
 
 
-def read_file(path: Path) -> Mapping[str, object]:
-    """Settings that the file gives, by name. Raises ConfigError with file, line and key."""
+Check = Callable[[str], object]  # raises ValueError with a sentence
+
+
+def read_file(path: Path, check_address: Check = str, check_path: Check = str) -> Mapping[str, object]:
+    """Settings that the file gives, by name. Raises ConfigError with file, line and key.
+
+    Paths are relative to the file. What an address is and which paths can be served, the web front knows.
+    """
     root = load(path)
     given: dict[str, object] = {}
-    _node(root.mapping("node"), given)
-    _web(root.mapping("web"), given)
+    _node(root.mapping("node"), given, path.parent)
+    _web(root.mapping("web"), given, path.parent, check_address, check_path)
     log = root.mapping("log")
     given["log_level"] = log.choice("level", LOG_LEVELS, None)
     given["log_format"] = log.choice("format", LOG_FORMATS, None)
@@ -55,26 +62,40 @@ def read_file(path: Path) -> Mapping[str, object]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _node(node: Section, given: dict[str, object]) -> None:
+def _node(node: Section, given: dict[str, object], folder: Path) -> None:
     given["source"] = node.choice("source", SOURCES, None)
     given["sample_interval_ns"] = node.duration_ns(
         "sample_interval", None, minimum=INTERVAL_MIN_NS, maximum=INTERVAL_MAX_NS
     )
-    given["state_dir"] = _path(node.string("state_dir", None))
+    given["state_dir"] = _path(folder, node.string("state_dir", None))
     collectors = node.mapping("collectors")
     for key in ("processes", "host", "gpm", "nvlink_links"):
         given[f"collector_{key}"] = collectors.boolean(key, None)
     simulated = node.mapping("simulated")
     given["simulated_gpus"] = simulated.integer("gpus", None, minimum=0, maximum=64)
     given["simulated_seed"] = simulated.integer("seed", None, minimum=0, maximum=2**31)
+    given["simulated_faults"] = simulated.boolean("faults", None)
 
 
-def _web(web: Section, given: dict[str, object]) -> None:
-    addresses = tuple(value.string("an address") for value in web.list("listen_addresses"))
+def _web(
+    web: Section, given: dict[str, object], folder: Path, check_address: Check, check_path: Check
+) -> None:
+    addresses = tuple(_checked(value, check_address, "an address") for value in web.list("listen_addresses"))
     given["web_listen_address"] = addresses or None
-    given["web_telemetry_path"] = web.string("telemetry_path", None)
-    given["web_config_file"] = _path(web.string("config_file", None))
+    telemetry_path = web.get("telemetry_path")
+    if telemetry_path is not None:
+        given["web_telemetry_path"] = _checked(telemetry_path, check_path, "a path")
+    given["web_config_file"] = _path(folder, web.string("config_file", None))
 
 
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text is not None else None
+def _checked(value: Value, check: Check, what: str) -> str:
+    text = value.string(what)
+    try:
+        check(text)
+    except ValueError as error:
+        raise value.error(str(error)) from None
+    return text
+
+
+def _path(folder: Path, text: str | None) -> Path | None:
+    return folder / text if text is not None else None

@@ -8,7 +8,10 @@ from gputally.model.gpu import NO_LABELS
 
 @dataclass(frozen=True, slots=True)
 class HostCounters:
-    """One look at /proc and /sys. Counters are the kernel's own; None or no key = not readable."""
+    """One look at /proc and /sys. Counters are the kernel's own, but for energy, which goes on over restarts.
+
+    None or no key = not readable.
+    """
 
     cpu_seconds: Mapping[str, float] = NO_LABELS  # mode -> seconds, all cores together
     cpus: int | None = None

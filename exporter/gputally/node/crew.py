@@ -31,6 +31,7 @@ class Post:
     asked_at: Instant | None = None  # the tick at which it was last started
     slow_at: Instant | None = None  # when the slow lane was last asked for
     overdue: bool = False
+    closing: bool = False  # its last job: the reader gives back what it holds in the driver
 
 
 class Crew:
@@ -40,7 +41,7 @@ class Crew:
         self._outcomes = outcomes
         self._clock = clock
         self._posts: dict[str, Post] = {}
-        self._left: list[Post] = []  # readers that are gone while their worker is still inside a call
+        self._left: list[Post] = []  # readers that are gone while their worker is still at it
 
     def __iter__(self) -> Iterator[Post]:
         """Every post that is staffed."""
@@ -54,7 +55,7 @@ class Crew:
     @property
     def stuck(self) -> int:
         """How many calls are overdue."""
-        return sum(post.overdue for post in self._posts.values()) + len(self._left)
+        return sum(post.overdue for post in (*self._posts.values(), *self._left))
 
     def staff(self, readers: Iterable[Reader]) -> None:
         """Give new readers a worker and let the workers of vanished ones go."""
@@ -86,7 +87,7 @@ class Crew:
         """The post that an outcome belongs to; None if its reader has left meanwhile."""
         for post in self._left:
             if post.worker is outcome.worker:
-                self._left.remove(post)
+                self._let_go(post)
                 return None
         for post in self._posts.values():
             if post.worker is outcome.worker:
@@ -100,20 +101,25 @@ class Crew:
 
     def overdue(self, now: Instant, deadline_seconds: float) -> list[Post]:
         """Posts whose call has outlasted the deadline."""
-        late = []
-        for post in self._posts.values():
+        posts = [*self._posts.values(), *self._left]
+        for post in posts:
             since = post.worker.busy_since
-            if since is not None and now.seconds_since(since) > deadline_seconds:
-                post.overdue = True
-                late.append(post)
-        return late
+            post.overdue = since is not None and now.seconds_since(since) > deadline_seconds
+        return [post for post in posts if post.overdue]
 
     def _dismiss(self, post: Post) -> None:
+        self._left.append(post)
         if post.worker.idle:
-            post.reader.close()
+            self._let_go(post)
+
+    def _let_go(self, post: Post) -> None:
+        """Have the worker close the reader, which is a call into the driver as well, and end it after that."""
+        if post.closing:
+            self._left.remove(post)
+            post.worker.stop()
         else:
-            self._left.append(post)
-        post.worker.stop()
+            post.closing = True
+            post.worker.submit(post.reader.close)
 
 
 def _read(reader: Reader, clock: Clock, *, slow: bool, describe: bool) -> ReadResult:

@@ -27,6 +27,7 @@ class Persistence:
         self._reason = ""
         self.remembered: dict[str, tuple[Gpu, GpuState]] = {}
         self.events: dict[tuple[str, str], int] = {}
+        self.host_joules: dict[str, float] = {}  # RAPL domain -> joules; the kernel's own counter wraps
         self.recovered = False
         self.write_success: bool | None = None
         if self._file is not None:
@@ -50,6 +51,7 @@ class Persistence:
         extra = {
             "index": {uuid: gpu.index for uuid, (gpu, _) in states.items()},
             "events": [[uuid, event, n] for (uuid, event), n in events.items()],
+            "host_joules": self.host_joules,
         }
         try:
             self._file.save(
@@ -92,6 +94,11 @@ class Persistence:
         for item in events if isinstance(events, list) else []:
             if isinstance(item, list) and len(item) == 3 and isinstance(item[2], int):
                 self.events[str(item[0]), str(item[1])] = item[2]
+
+        joules = found.extra.get("host_joules")
+        for domain, value in joules.items() if isinstance(joules, dict) else ():
+            if isinstance(value, int | float) and value >= 0:
+                self.host_joules[str(domain)] = float(value)
 
     def _say(self, reason: str) -> None:
         if reason != self._reason:

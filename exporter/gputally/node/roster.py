@@ -25,6 +25,7 @@ from gputally.node.counters import Context, GpuState, Tick
 logger = logging.getLogger(__name__)
 FORGET_SECONDS = 86_400.0
 GONE = "gone"  # the driver is open and does not list it
+RELEASED = "released"  # let go on purpose, which is no loss
 PASSING = ("starting", "reopening")  # say less than what was known before
 EVENTS = ("added", "lost", "returned", "removed", "driver_reload", "reboot")
 
@@ -134,6 +135,8 @@ class Roster:
         if entry.up or not known:
             if why == GONE and entry.ever_up:
                 self._event(entry.gpu.uuid, "removed")
+            elif entry.up and why != RELEASED:
+                self._event(entry.gpu.uuid, "lost")
             self._set_down(entry, why, now)
         entry.present = False
         # While the driver is not open nobody knows whether it is still there.

@@ -20,6 +20,8 @@ from gputally.node.worker import Outcome, Worker
 logger = logging.getLogger(__name__)
 PATIENCE = 0.8  # share of the interval for which a tick waits; what comes later counts at the next tick
 HOST_DEADLINE_SECONDS = 10.0
+STOP_POLL_SECONDS = 0.1  # a tick that waits for a hung call notices a stop after so long
+CLOSE_SECONDS = 0.3  # how long the end waits for the driver to be shut down
 
 
 class Sampler:
@@ -67,8 +69,22 @@ class Sampler:
         """End after the running tick and write the state; returns in time even if a driver call hangs."""
         self._stop.set()
         self._thread.join(timeout_seconds)
+        if self._thread.is_alive():  # in a disk that does not answer; each tick has written its own state
+            logger.error("stopped without a last word to the state folder")
+            return
         self._persistence.save(self._roster.states(), self._roster.events, self._clock(), final=True)
-        self.session.close()
+        if self._crew.idle and self.session.close():
+            self._see_off(CLOSE_SECONDS)
+
+    def _see_off(self, seconds: float) -> None:
+        """Wait for the driver to be shut down, but not for a driver that hangs in it."""
+        until_ns = self._clock().boot_ns + int(seconds * 1e9)
+        while (left := (until_ns - self._clock().boot_ns) / 1e9) > 0:
+            try:
+                if self._outcomes.get(timeout=left).worker is self.session.scout:
+                    return
+            except Empty:
+                return
 
     def pace(self, interval_ns: int) -> None:
         """Tick at another interval from now on."""
@@ -130,12 +146,12 @@ class Sampler:
         workers += [self._host_worker] if self._host_worker is not None else []
         while any(w.busy_since is not None and w.busy_since.boot_ns >= began.boot_ns for w in workers):
             left = (until - self._clock().boot_ns) / 1e9
-            if left <= 0:
+            if left <= 0 or self._stop.is_set():
                 return
             try:
-                self._handle(self._outcomes.get(timeout=left))
+                self._handle(self._outcomes.get(timeout=min(left, STOP_POLL_SECONDS)))
             except Empty:
-                return
+                continue
 
     def _drain(self) -> None:
         while True:
@@ -170,8 +186,6 @@ class Sampler:
                     self._roster.down(uuid, "no_reading", outcome.finished)
             return
         reason = error.reason if isinstance(error, SourceError) else type(error).__name__.lower()
-        if not isinstance(error, SourceError):
-            logger.error("read failed", exc_info=error)
         self._count(name, reason)
         self._health[name] = CollectorHealth(
             name, success=False, duration_seconds=outcome.seconds, reason=reason
@@ -179,7 +193,7 @@ class Sampler:
         if isinstance(error, VersionMismatch):
             self.session.renew_process = str(error)
         for uuid in post.reader.uuids:
-            self._roster.down(uuid, reason, outcome.finished)
+            self._roster.down(uuid, reason, outcome.finished, _sentence(error))
 
     def _look_around(self, now: Instant) -> None:
         """Mark those whose call is overdue; ask for a fresh start when nobody answers."""
@@ -189,7 +203,7 @@ class Sampler:
             for post in self._crew.overdue(now, choice.deadline_seconds):
                 for uuid in post.reader.uuids:
                     entry = self._roster.entry(uuid)
-                    if entry is not None and (entry.up or entry.reason != "timeout"):
+                    if entry is not None and entry.present and (entry.up or entry.reason != "timeout"):
                         self._count(choice.name, "timeout")
                     self._roster.down(uuid, "timeout", now)
         if self.session.phase is Phase.OPEN and self._roster.all_down:
@@ -228,6 +242,8 @@ class Sampler:
 
     def _handle_host(self, outcome: Outcome) -> None:
         self._host = outcome.value if isinstance(outcome.value, HostCounters) else None
+        if self._host is not None:
+            self._persistence.host_joules.update(self._host.energy_joules)
         reason = type(outcome.error).__name__.lower() if outcome.error is not None else ""
         if reason:
             self._count("host", reason)
@@ -256,6 +272,8 @@ class Sampler:
         errors = {**self._errors, **self.session.errors}
         for why, n in self._roster.failed.items():
             errors[self._source_name, why] = errors.get((self._source_name, why), 0) + n
+        if self._processes is not None:
+            errors.update({("processes", why): n for why, n in self._processes.dropped.items()})
         return SelfReport(
             collectors=(*self._health.values(), *self._persistence.health(), *self._process_health()),
             sample_errors=errors,
@@ -277,3 +295,14 @@ class Sampler:
             return ()
         reason = self._processes.reason
         return (CollectorHealth("processes", success=not reason, duration_seconds=0.0, reason=reason),)
+
+
+def _sentence(error: BaseException | None) -> str:
+    """What the log says beside the reason: a source explains itself, a bug shows where it is."""
+    if error is None or isinstance(error, SourceError):
+        return str(error or "")
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return f"{error}{where}"

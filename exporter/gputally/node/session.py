@@ -26,6 +26,7 @@ class Phase(Enum):
 
     CLOSED = "closed"
     OPEN = "open"
+    CLOSING = "closing"  # the driver is being shut down; nobody may call it
     RELEASED = "released"
 
 
@@ -50,11 +51,6 @@ class _Opened:
 class _Scanned:
     inventory: Inventory
     readers: tuple[Reader, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Closed:
-    pass
 
 
 @dataclass(slots=True)
@@ -114,17 +110,22 @@ class Session:
         """Start the scout's next job, if it is free and something is due.
 
         While a call is stuck the driver cannot be closed under it: the wish is dropped, the others go on.
+        A scan that hangs is such a call as well.
         """
-        if stuck and self.wants_quiet:
+        if self.phase is Phase.OPEN and self.wants_quiet and (stuck or self._scan_hangs(now)):
             if self._release_for is not None:
                 logger.warning("cannot release the driver: a call into it has not returned")
             self._release_for, self._reopen = None, False
         if not self.scout.idle:
             return
-        if self.phase is Phase.OPEN:
+        if self.phase is Phase.CLOSED and self._release_for is not None:
+            self._released(now)
+        elif self.phase is Phase.OPEN:
             if not self.wants_quiet:
                 self.scout.submit(self._scan)
             elif readers_idle:
+                self.phase = Phase.CLOSING
+                self.reason = "released" if self._release_for is not None else self.reason or "reopening"
                 self.scout.submit(self._close)
         elif self.phase is Phase.RELEASED:
             if now.seconds_since(self._released_at or now) >= (self._release_for or 0.0):
@@ -133,21 +134,30 @@ class Session:
         elif self._retry_at is None or now.boot_ns >= self._retry_at.boot_ns:
             self.scout.submit(self._open)
 
+    def _scan_hangs(self, now: Instant) -> bool:
+        since = self.scout.busy_since
+        deadline_seconds = self.choice.deadline_seconds if self.choice is not None else 0.0
+        return since is not None and now.seconds_since(since) > deadline_seconds
+
     def handle(self, outcome: Outcome) -> None:
         """Take in what the scout brought."""
-        if outcome.error is not None:
+        if self.phase is Phase.CLOSING:
+            if outcome.error is not None:
+                logger.warning("source not closed in order: %s", outcome.error)
+            self._closed(outcome.finished)
+        elif outcome.error is not None:
             self._failed(outcome.error, outcome.finished)
         elif isinstance(outcome.value, _Opened):
             self._opened(outcome.value, outcome.finished)
         elif isinstance(outcome.value, _Scanned):
             self._take(outcome.value.inventory, outcome.value.readers)
-        else:
-            self._closed(outcome.finished)
 
-    def close(self) -> None:
-        """Let go of the driver on the way out, unless something is still inside a call."""
-        if self._source is not None and self.scout.idle:
-            self.scout.submit(self._source.close)
+    def close(self) -> bool:
+        """Begin to let go of the driver on the way out; False if there is nothing to close, or a call hangs."""
+        if self._source is None or not self.scout.idle:
+            return False
+        self.scout.submit(self._source.close)
+        return True
 
     # What the scout runs, on its own thread.
 
@@ -171,10 +181,9 @@ class Session:
             raise Unavailable("no source is open")
         return _Scanned(self._source.scan(), tuple(self._source.readers()))
 
-    def _close(self) -> _Closed:
+    def _close(self) -> None:
         if self._source is not None:
             self._source.close()
-        return _Closed()
 
     # What their outcomes mean, on the sampler's thread.
 
@@ -209,12 +218,14 @@ class Session:
         self._source, self.readers, self.gpus = None, (), ()
         self._reopen = False
         if self._release_for is not None:
-            self.phase, self._released_at, self.reason = Phase.RELEASED, now, "released"
-            logger.info("driver released for %.0f s", self._release_for)
+            self._released(now)
         else:
             self.phase = Phase.CLOSED
-            self.reason = self.reason or "reopening"
             self._back_off(now)
+
+    def _released(self, now: Instant) -> None:
+        self.phase, self._released_at, self.reason = Phase.RELEASED, now, "released"
+        logger.info("driver released for %.0f s", self._release_for)
 
     def _back_off(self, now: Instant) -> None:
         wait_ns = int(self._retry_seconds * 1e9)

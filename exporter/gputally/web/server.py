@@ -31,9 +31,7 @@ logger = logging.getLogger(__name__)
 
 # Few enough that what waits in the listener cannot push out, in one turn, a client whose request is there.
 _ACCEPTS_PER_TURN = 8
-_PAUSE_S = (
-    0.2  # with no descriptor left and none to give up; a busy loop would write gigabytes of log in a minute
-)
+_PAUSE_S = 0.2  # with no descriptor left and none to give up; accept would fail in a busy loop
 _LOOK_S = 1.0
 _LOOKS_PER_REPORT = 60
 _READ_CHUNK_BYTES = 4096

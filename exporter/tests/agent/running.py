@@ -115,7 +115,7 @@ class RunningAgent:
                 cwd=self.folder,
             )
         if serving:
-            self.until(lambda: self._answers(), timeout, "it answers HTTP")
+            self.until(self._answers, timeout, "it answers HTTP")
         return self
 
     def _answers(self) -> bool:
@@ -262,12 +262,12 @@ class RunningAgent:
     @property
     def threads(self) -> int:
         """Threads of the process."""
-        return len(os.listdir(f"/proc/{self.pid}/task"))
+        return sum(1 for _ in Path(f"/proc/{self.pid}/task").iterdir())
 
     @property
     def fds(self) -> int:
         """Open files of the process."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
 
 
 class Watch:

@@ -77,21 +77,44 @@ def test_a_hung_power_call_costs_that_gpu_alone_and_its_energy_is_booked_when_it
     assert (running.threads, running.fds) == (threads, fds)
 
 
-def test_looking_for_changes_makes_no_second_call_on_a_hung_gpu(
+def test_a_gpu_whose_every_call_hangs_does_not_stop_the_others_when_the_list_is_read_anew(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
-    """The loss of another GPU makes the driver's list be read anew; the hung one is left alone."""
-    for _ in range(3):
-        fake_nvml.add_gpu("a100")
-    running = agent("--no-collector.host")
-    running.wait_until(lambda s: len(s.series("gpu_up")) == 3 and all(s.series("gpu_up").values()))
-    fake_nvml.fault(POWER, gpu=1, hang=True)
-    fake_nvml.wait_for_hang(POWER, gpu=1)
-    fake_nvml.reset_calls()
-    fake_nvml.order([0, 1])  # the third is pulled out
-    gone = running.wait_until(lambda s: s.label("gpu_down_info", "reason", gpu="2") == "gone")
-    assert gone.value("gpu_up", gpu="0") == 1
-    assert sum(fake_nvml.calls_by_function(gpu=1).values()) == 0
+    """A third GPU is pulled out meanwhile: looking at the list hangs as well, and metering goes on."""
+    first, second, third = add_idle(fake_nvml, "full", "full", "full")
+    running = agent()
+    load(running, (first, second, third), Square(100, 500, 0.3))
+    fake_nvml.fault("*", gpu=1, hang=True)
+    running.until(lambda: fake_nvml.hanging(gpu=1) > 0)
+    with running.watch() as watch:
+        fake_nvml.order([0, 1])
+        running.wait_until(lambda s: not is_up(s, second) and not is_up(s, third))
+    watch.assert_served()
+    assert max(age(s, "0") for s in watch.scrapes) < 2 * INTERVAL_S
+    assert fake_nvml.hanging(gpu=1) <= 2  # its own worker, and the search
+    fake_nvml.clear("*", gpu=1)
+    fake_nvml.order([0, 1, 2])
+    running.wait_until(lambda s: is_up(s, second) and is_up(s, third))
+    assert_exact(running, (first, second, third))
+
+
+def test_a_gpu_that_is_pulled_out_and_whose_event_set_cannot_be_freed_stops_nobody(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """Giving back what a reader held is a driver call too, and may hang like any other."""
+    first, second = add_idle(fake_nvml, "full", "full")
+    running = agent()
+    load(running, (first, second), Constant(200))
+    fake_nvml.fault("nvmlEventSetFree", hang=True)
+    fake_nvml.order([0])
+    fake_nvml.wait_for_hang("nvmlEventSetFree")
+    with running.watch() as watch:
+        running.wait_until(lambda s: s.value("gputally_stuck_workers") == 1)
+    assert max(age(s, "0") for s in watch.scrapes) < 2 * INTERVAL_S
+    fake_nvml.order([0, 1])
+    fake_nvml.release()
+    running.wait_until(lambda s: is_up(s, second) and s.value("gputally_stuck_workers") == 0)
+    assert_exact(running, (first, second))
 
 
 def test_a_driver_that_hangs_while_it_is_opened_leaves_the_exporter_answering(

@@ -311,7 +311,7 @@ def test_a_client_that_never_shakes_hands_is_closed(serve: Serve, config: Path) 
     running = serve(config, Limits(request_s=0.3))
     with connect(running.address) as sock:
         assert read_all(sock) == b""
-    assert running.server.connections_refused_total["handshake"] == 1
+    until(lambda: running.server.connections_refused_total["handshake"] == 1)
     assert running.server.connections_open == 0
 
 

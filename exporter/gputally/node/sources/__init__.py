@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gputally.config.settings import NodeSettings
 from gputally.model import Clock
 from gputally.node.session import Choice
 from gputally.node.sources.protocol import Source
+
+if TYPE_CHECKING:
+    from gputally.node.sources.simulated import SimulatedSource
 
 AUTO = ("nvml", "nvidia-smi", "nvtop")  # in this order; the simulation must be asked for
 PROGRAM_DEADLINE_SECONDS = 10.0  # above the deadline after which the program itself is killed
@@ -51,14 +55,14 @@ def _nvtop() -> Source:
     return NvtopSource()
 
 
-def _simulated(settings: NodeSettings, clock: Clock) -> Source:
+def _simulated(settings: NodeSettings, clock: Clock) -> "SimulatedSource":
     from gputally.node.sources.simulated import SimulatedSource  # noqa: PLC0415
 
-    return SimulatedSource(gpus=settings.simulated_gpus, seed=settings.simulated_seed, clock=clock)
+    return SimulatedSource(
+        settings.simulated_gpus, settings.simulated_seed, clock, faults=settings.simulated_faults
+    )
 
 
 def simulated_identities(settings: NodeSettings, clock: Clock) -> Callable[[int], tuple[str, str] | None]:
     """Names and users of the simulation's processes, which are in no /proc."""
-    from gputally.node.sources.simulated import SimulatedSource  # noqa: PLC0415
-
-    return SimulatedSource(gpus=settings.simulated_gpus, seed=settings.simulated_seed, clock=clock).identify
+    return _simulated(settings, clock).identify

@@ -91,9 +91,10 @@ class NvidiaSmiSource:
         """One tick. Raises SourceError; who is missing did not answer."""
         until = Until(self._deadline_seconds)
         try:
-            readings = None if slow and self._log_is_due() else self._read_tables(until)
-            # Where the tables are not of the GPUs that are known, only the log says who is there.
-            return self._read_log_in_time(until) if readings is None else readings
+            readings = self._read_tables(until)
+            if readings is None:  # not of the GPUs that are known: only the log says who is there
+                return self._read_log(until)
+            return self._with_slow_lane(readings, until) if slow and self._log_is_due() else readings
         except NoGpus:
             self._known.forget()
             self._settle()
@@ -106,14 +107,20 @@ class NvidiaSmiSource:
         self._pass_over = max(0, self._pass_over - 1)
         return not self._pass_over
 
-    def _read_log_in_time(self, until: Until) -> dict[str, Reading]:
-        """A log that takes too long must not keep the quick tables from being read at the next ticks."""
+    def _with_slow_lane(self, readings: dict[str, Reading], until: Until) -> dict[str, Reading]:
+        """The same readings with the slow lane out of the log; without it where there is no log in time.
+
+        The fast lane stays that of the tables, because the logs of some drivers have fewer values for it.
+        """
         try:
-            return self._read_log(until)
+            from_log = self._read_log(until)
+        except NoGpus:
+            raise
         except SourceError as error:
             if error.reason == "timeout":
                 self._pass_over = LOGS_PASSED_OVER + 1
-            raise
+            return {u: replace(r, failed={**r.failed, "slow_lane": error.reason}) for u, r in readings.items()}
+        return {uuid: _joined(reading, from_log.get(uuid)) for uuid, reading in readings.items()}
 
     def _read_log(self, until: Until) -> dict[str, Reading]:
         self._smi.selection = None  # look at all again: a lost GPU may be back
@@ -240,3 +247,10 @@ class NvidiaSmiSource:
             logger.debug("nvidia-smi refuses to speak of all GPUs; asking for %s alone", selection)
             self._smi.selection = selection
             return run(until)
+
+
+def _joined(reading: Reading, from_log: Reading | None) -> Reading:
+    if from_log is None:
+        return reading
+    rejected = (*reading.rejected, *(name for name in from_log.rejected if name not in reading.rejected))
+    return replace(reading, slow=from_log.slow, rejected=rejected, failed={**from_log.failed, **reading.failed})

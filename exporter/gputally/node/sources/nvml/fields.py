@@ -1,6 +1,7 @@
 """Many readings in one call: nvmlDeviceGetFieldValues, with a return code and a type for every field."""
 
 import ctypes
+import math
 import struct
 from collections.abc import Mapping, Sequence
 
@@ -22,19 +23,17 @@ class FieldBatch:
         self._call = device.call("nvmlDeviceGetFieldValues", "fields", vital=vital)
         self._worked: set[str] = set()
         self._left: dict[str, tuple[Field, ...]] = {}
-        self._dropped: set[str] = set()
         self.forget()
         device.on_forget(self.forget)
 
     def forget(self) -> None:
         """Ask for every field again, in its first way."""
-        self._left = {r: ways for r, ways in self._wanted.items() if r not in self._dropped}
+        self._left = dict(self._wanted)
         self._worked.clear()
         self._build()
 
     def drop(self, reading: str) -> None:
         """Ask no more for a reading that is not needed, now or later."""
-        self._dropped.add(reading)
         self._wanted.pop(reading, None)
         if self._left.pop(reading, None) is not None:
             self._build()
@@ -95,6 +94,8 @@ class FieldBatch:
                 value = _number(kind, bits)
                 if value is None:
                     self._device.fail(reading, "unknown_type")
+                elif not math.isfinite(value):
+                    self._device.rejected.append(reading)
                 else:
                     values[reading] = value
                     self._worked.add(reading)

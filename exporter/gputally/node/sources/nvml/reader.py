@@ -12,7 +12,7 @@ from gputally.node.sources.nvml.options import Options
 from gputally.node.sources.nvml.sleeping import RuntimePower
 from gputally.node.sources.nvml.slow import SlowLane
 from gputally.node.sources.nvml.throttling import ThrottleReasons
-from gputally.node.sources.protocol import GpuLost, SourceError
+from gputally.node.sources.protocol import GpuLost, SourceError, Unavailable
 
 _numbers = count(1)  # of readers made by this process: a reopened driver may hand out the same handle again
 
@@ -43,7 +43,7 @@ class GpuReader:
 
     def describe(self) -> Mapping[str, Description]:
         """Names, limits, and what cannot be measured, which a first reading finds out."""
-        self._library.check()
+        self._check_open()
         self._device.begin()
         try:
             if self._bus_id is None:
@@ -60,7 +60,7 @@ class GpuReader:
 
     def read(self, *, slow: bool) -> Mapping[str, Reading]:
         """One tick's reading. Raises SourceError."""
-        self._library.check()
+        self._check_open()
         self._stay_away_if_asleep()
         self._device.begin()
         try:
@@ -95,6 +95,11 @@ class GpuReader:
             rejected=tuple(self._device.rejected),
             failed=dict(self._device.failed),
         )
+
+    def _check_open(self) -> None:
+        self._library.check()
+        if self.closed:
+            raise Unavailable(f"the reader of {self.uuids[0]} is closed", reason="closed")
 
     def _stay_away_if_asleep(self) -> None:
         if self._power.suspended():

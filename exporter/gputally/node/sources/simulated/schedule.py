@@ -65,7 +65,10 @@ class Lane:
 
 
 def plan(gpus: int, seed: int, *, faults: bool) -> tuple[Lane, ...]:
-    """Divide the GPUs into lanes, four by four, and plan a round for each. GPU 0's lane has the faults."""
+    """Divide the GPUs into lanes, four by four, and plan a round for each.
+
+    With `faults`, the first lane's jobs run hot and break, and programs at desks crash.
+    """
     lanes = []
     for number, (kind, members) in enumerate(_lanes(gpus)):
         draw = Draw(seed, kind, number)
@@ -79,8 +82,10 @@ def _lanes(gpus: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         block = tuple(range(first, min(first + 4, gpus)))
         pair = 2 if len(block) == 4 else 1
         yield "training", block[:pair]
-        yield from (("serving", block[pair : pair + 1]),) if len(block) > 1 else ()
-        yield from (("desk", block[pair + 1 :]),) if len(block) > 2 else ()
+        if len(block) > 1:
+            yield "serving", block[pair : pair + 1]
+        if len(block) > 2:
+            yield "desk", block[pair + 1 :]
 
 
 def _with_rests(used: Iterator[Stint]) -> Iterator[Stint]:

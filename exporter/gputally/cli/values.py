@@ -1,0 +1,89 @@
+"""How the text of a flag or a variable becomes a value. What cannot be used is refused before anything starts."""
+
+import os
+from typing import Any
+
+import click
+
+from gputally.config.durations import format_ns, parse_ns
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """`250ms`, `1s`, `1m30s`: nanoseconds within bounds."""
+
+    name = "duration"
+
+    def __init__(self, minimum_ns: int, maximum_ns: int) -> None:
+        self._minimum_ns, self._maximum_ns = minimum_ns, maximum_ns
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
+        """Read the text; refuse what is out of bounds."""
+        if isinstance(value, int):
+            return value
+        try:
+            duration_ns = parse_ns(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        if not self._minimum_ns <= duration_ns <= self._maximum_ns:
+            low, high = format_ns(self._minimum_ns), format_ns(self._maximum_ns)
+            self.fail(f"{value} is not between {low} and {high}", param, ctx)
+        return duration_ns
+
+
+class GivenPath(click.Path):  # type: ignore[type-arg]  # as Duration
+    """A path that is not empty: `--state.dir=$UNSET` must not mean the folder that we happen to be in."""
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - click's signature
+        """Refuse the empty path and what is there as something else."""
+        if not os.fspath(value):
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Address(click.ParamType):  # type: ignore[type-arg]  # as Duration
+    """An address to listen on, as the web front reads it."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's signature
+        """Refuse what could not be bound anywhere."""
+        try:
+            check_address(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+class TelemetryPath(click.ParamType):  # type: ignore[type-arg]  # as Duration
+    """The path of the metrics, as the web front takes it."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's signature
+        """Refuse what cannot be served."""
+        try:
+            check_telemetry_path(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+def check_address(text: str) -> None:
+    """Raise ValueError, with one line, for what is no address to listen on."""
+    from gputally.web.listen import parse_address  # noqa: PLC0415 - as below
+
+    parse_address(text)
+
+
+def check_telemetry_path(text: str) -> None:
+    """Raise ValueError, with one line, for what is no path of its own."""
+    from gputally.web import handlers  # noqa: PLC0415 - the web server is not loaded to say --version
+
+    if text == handlers.LANDING_PATH:
+        raise ValueError("/: this path is taken by the landing page")
+    handlers.check_telemetry_path(text)
