@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 # program=package[,package...]: what is installed by apt when the program is missing.
 MONITORING := "prometheus=prometheus" "promtool=prometheus" \
 	"prometheus-alertmanager|alertmanager=prometheus-alertmanager" "amtool=prometheus-alertmanager"
-TESTING := $(MONITORING) "gcc=gcc,libc6-dev" "systemd-analyze=systemd" "shellcheck=shellcheck"
+TESTING := $(MONITORING) "gcc=gcc,libc6-dev" "systemd-analyze=systemd" \
+	"pgrep=procps" "shellcheck=shellcheck"
 # Programs are looked up on PATH: `make test-current` puts newer ones in front.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

@@ -59,7 +59,7 @@ apt install --no-install-recommends "${packages[@]}" || {
 }
 rm -f "$log"
 
-if [ -d /run/systemd/system ]; then # nor at the next boot
+if command -v systemctl >/dev/null; then # nor at the next boot
   for package in "${packages[@]}"; do
     if [ -e "/lib/systemd/system/$package.service" ]; then
       "${as_root[@]}" systemctl --quiet disable "$package.service"

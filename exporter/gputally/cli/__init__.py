@@ -37,6 +37,7 @@ def gputally() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exit status: 0 stopped, 1 failed, 2 usage; an error is one line."""
+    open_standard_streams()
     try:
         refuse_unknown_variables()
         status = gputally.main(args=arguments, prog_name="gputally", standalone_mode=False)
@@ -51,6 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status or 0)
 
 
+def open_standard_streams() -> None:
+    """Fill descriptors 0 to 2 that we were started without.
+
+    The next socket or file would get their numbers, and what a library prints would end up in it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+
+
 def refuse_unknown_variables() -> None:
     """Raise UsageError for a GPUTALLY_ variable that no flag has: a slip of the pen must not be ignored."""
     given = sorted(name for name in os.environ if name.startswith(PREFIX))
@@ -60,6 +73,8 @@ def refuse_unknown_variables() -> None:
 
     for name in given:
         if name not in VARIABLES:
-            near = difflib.get_close_matches(name, VARIABLES, n=1)
-            hint = f", did you mean {near[0]}?" if near else ""
+            near = difflib.get_close_matches(
+                name[len(PREFIX) :], [known[len(PREFIX) :] for known in VARIABLES], n=1
+            )
+            hint = f", did you mean {PREFIX}{near[0]}?" if near else ""
             raise click.UsageError(f"unknown environment variable {name}{hint}")

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -25,6 +24,7 @@ from gputally.model.clock import system_clock
 from gputally.node.build import build_sampler
 from gputally.node.crashes import CrashRecord
 from gputally.node.sampler import Sampler
+from gputally.node.state import StateFolderInUse
 from gputally.web.landing import Landing
 from gputally.web.listen import WebError
 from gputally.web.server import Server
@@ -41,8 +41,8 @@ class Agent:
         self._reload_success = True
         self._reload_seconds = time.time()
         self._done = asyncio.Event()
-        self._status = 0
-        self.sampler: Sampler = build_sampler(settings, system_clock, self._web_report)
+        self._told_to_stop = False
+        self.sampler: Sampler
         self._server = Server(
             listen=settings.web_listen_address,
             telemetry_path=settings.web_telemetry_path,
@@ -52,14 +52,16 @@ class Agent:
             landing=self._landing,
         )
 
-    async def run(self) -> int:
-        """Serve until told to stop. Returns the exit status. Raises WebError, ConfigError at start."""
+    async def run(self) -> None:
+        """Serve until told to stop. Raises WebError, StateFolderInUse, ConfigError, OSError at start."""
+        # Bound first: a port that is taken leaves no trace in the state folder.
         self._server.start()
+        self.sampler = build_sampler(self._settings, system_clock, self._web_report)
         self.sampler.start()
         loop = asyncio.get_running_loop()
         for number, act in (
-            (signal.SIGTERM, self._done.set),
-            (signal.SIGINT, self._done.set),
+            (signal.SIGTERM, self._stop),
+            (signal.SIGINT, self._stop),
             (signal.SIGHUP, self._reload),
             (signal.SIGUSR1, self._release),
         ):
@@ -69,12 +71,15 @@ class Agent:
         watch = asyncio.create_task(self._watch())
         await self._done.wait()
         watch.cancel()
-        notify("STOPPING=1")
+        if self._told_to_stop:
+            notify("STOPPING=1")
         await self._server.stop()
         self.sampler.stop()
         if self._settings.state_dir is not None:
             CrashRecord(self._settings.state_dir).stopped()
-        return self._status
+        await asyncio.sleep(0.01)  # a signal that came in the meantime is heard
+        if not self._told_to_stop:
+            renew()
 
     # What the web front asks.
 
@@ -116,6 +121,10 @@ class Agent:
 
     # What signals and the watch do.
 
+    def _stop(self) -> None:
+        self._told_to_stop = True
+        self._done.set()
+
     def _reload(self) -> None:
         self._server.reload()
         if self._config_file is None:
@@ -152,9 +161,7 @@ class Agent:
                 notify("WATCHDOG=1")
                 fed = time.monotonic()
             if self._wants_renewal() and may_renew():
-                await self._server.stop()
-                self.sampler.stop()
-                renew()
+                self._done.set()
 
     def _wants_renewal(self) -> bool:
         reason = self.sampler.session.renew_process
@@ -180,19 +187,20 @@ def summary(snapshot: Snapshot) -> str:
     return ", ".join(parts)
 
 
-def run_agent(settings: NodeSettings, config_file: Path | None, told: Mapping[str, object]) -> int:
-    """Run a node agent to its end. Returns the exit status; a fault at start is one line."""
+def run_agent(settings: NodeSettings, config_file: Path | None, told: Mapping[str, object]) -> None:
+    """Run a node agent to its end. Raises click.ClickException with one line for a fault at start."""
     if os.geteuid() == 0:
         logger.warning("running as root; gputally needs no privileges")
     try:
-        return asyncio.run(_run(settings, config_file, told))
+        asyncio.run(_run(settings, config_file, told))
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    except (WebError, OSError) as error:
+    except (WebError, StateFolderInUse, OSError) as error:
         raise click.ClickException(str(error)) from error
     finally:
-        sys.stdout.flush()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)  # one more must not make a clean end look like a kill
 
 
-async def _run(settings: NodeSettings, config_file: Path | None, told: Mapping[str, object]) -> int:
-    return await Agent(settings, config_file, told).run()
+async def _run(settings: NodeSettings, config_file: Path | None, told: Mapping[str, object]) -> None:
+    await Agent(settings, config_file, told).run()

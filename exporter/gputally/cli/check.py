@@ -3,26 +3,29 @@
 import json
 import logging
 import sys
-import time
 from typing import Any
 
 import click
 
 from gputally import __version__
 from gputally.catalogue import BY_NAME
+from gputally.cli.front import check_front
 from gputally.cli.options import node_flags, settle
 from gputally.cli.probe import Measured, Probed, probe_all, state_folder
-from gputally.config.settings import NodeSettings
-from gputally.config.strict import ConfigError
-from gputally.web.listen import parse_address
-from gputally.web.reload import WebConfig
 
 IDENTITY = BY_NAME["gpu_up"].section
 
 
 @click.command()
 @node_flags
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    help="For a person or for a program.",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+)
 @click.pass_context
 def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: ANN401 - as node
     """Check the configuration and say what this machine can measure.
@@ -31,7 +34,7 @@ def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: 
     """
     settings, config_file, _told = settle(context)
     logging.disable()  # what a source has to say stands in the table
-    web = check_web(settings)
+    web = check_front(settings)
     state_good, state = state_folder(settings.state_dir)
     probes = list(probe_all(settings))
     used = next((probed for probed in probes if probed.works), None)
@@ -42,19 +45,6 @@ def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: 
         click.echo(as_table(notes, probes, used))
     sys.stdout.flush()
     return 0 if used is not None and state_good else 1
-
-
-def check_web(settings: NodeSettings) -> str:
-    """A sentence about the web front. Raises click.UsageError for what `gputally node` would refuse."""
-    try:
-        for address in settings.web_listen_address:
-            parse_address(address)
-        config = WebConfig(settings.web_config_file, time.monotonic)
-        config.start()
-    except (ConfigError, ValueError) as error:
-        raise click.UsageError(str(error)) from error
-    secured = [word for word, on in (("TLS", config.identity), ("passwords", config.settings.users)) if on]
-    return f"{', '.join(settings.web_listen_address)}: {' and '.join(secured) or 'plain HTTP, no password'}"
 
 
 def as_table(notes: dict[str, str], probes: list[Probed], used: Probed | None) -> str:

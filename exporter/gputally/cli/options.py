@@ -53,7 +53,12 @@ _FILE = GivenPath(dir_okay=False, path_type=Path)
 _FOLDER = GivenPath(file_okay=False, path_type=Path)
 _FLAGS = (
     _option("--config.file", "Configuration of the agents, YAML.", type=_FILE),
-    _option("--web.listen-address", "Address to serve on; may be given several times.", multiple=True, type=Address()),
+    _option(
+        "--web.listen-address",
+        "Address to serve on; may be given several times.",
+        multiple=True,
+        type=Address(),
+    ),
     _option("--web.telemetry-path", "Path of the metrics.", type=TelemetryPath()),
     _option(
         "--web.config.file", "TLS and authentication, in the format of the Prometheus exporters.", type=_FILE

@@ -6,6 +6,7 @@ before, so that the counters of the new process go on where the old ones ended.
 
 import logging
 import os
+import signal
 import sys
 import time
 
@@ -24,9 +25,9 @@ def may_renew() -> bool:
 
 
 def renew() -> None:
-    """Execute the same command line again, in the same process id. Does not return."""
+    """Execute the same command line again, in the same process id. Does not return, or raises OSError."""
     os.environ[_STAMP] = str(time.time())
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)  # the new process inherits this until it can listen itself
     logger.info("starting afresh")
-    sys.stdout.flush()
-    sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line

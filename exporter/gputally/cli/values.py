@@ -1,4 +1,4 @@
-"""How the text of a flag or a variable becomes a value. What cannot be used is refused before anything starts."""
+"""How the text of a flag or a variable becomes a value; what cannot be used is refused before all else."""
 
 import os
 from typing import Any
@@ -30,7 +30,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer r
         return duration_ns
 
 
-class GivenPath(click.Path):  # type: ignore[type-arg]  # as Duration
+class GivenPath(click.Path):
     """A path that is not empty: `--state.dir=$UNSET` must not mean the folder that we happen to be in."""
 
     def convert(

@@ -33,7 +33,7 @@ class CrashRecord:
     def _read(self) -> list[float]:
         try:
             return [float(t) for t in json.loads(self._path.read_text())]
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return []  # unreadable is as good as never written: nothing is switched off on a guess
 
     def _write(self, times: list[float]) -> None:

@@ -113,7 +113,7 @@ class Crew:
             self._let_go(post)
 
     def _let_go(self, post: Post) -> None:
-        """Have the worker close the reader, which is a call into the driver as well, and end it after that."""
+        """Have the worker close the reader, which is a call into the driver as well, and then end it."""
         if post.closing:
             self._left.remove(post)
             post.worker.stop()

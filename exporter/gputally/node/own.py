@@ -6,23 +6,23 @@ import psutil
 
 
 class OwnFigures:
-    """Reads /proc/self through psutil; what cannot be read is left out."""
+    """Reads /proc/self through psutil; what cannot be read is left out, and metering goes on."""
 
     def __init__(self) -> None:
-        self._process = psutil.Process(os.getpid())
+        self._process: psutil.Process | None = None
 
     def __call__(self) -> dict[str, float]:
         """Values by the keys of the catalogue's process_* rows."""
-        with self._process.oneshot():
-            times = self._process.cpu_times()
-            figures = {
-                "cpu_seconds": times.user + times.system,
-                "resident_bytes": float(self._process.memory_info().rss),
-                "threads": float(self._process.num_threads()),
-                "start_seconds": self._process.create_time(),
-            }
+        figures: dict[str, float] = {}
         try:
-            figures["open_fds"] = float(self._process.num_fds())
-        except psutil.Error:
+            process = self._process = self._process or psutil.Process(os.getpid())
+            with process.oneshot():
+                times = process.cpu_times()
+                figures["cpu_seconds"] = times.user + times.system
+                figures["resident_bytes"] = float(process.memory_info().rss)
+                figures["threads"] = float(process.num_threads())
+                figures["start_seconds"] = process.create_time()
+            figures["open_fds"] = float(process.num_fds())
+        except (psutil.Error, OSError):  # no /proc here, or no descriptor left to read it
             return figures
         return figures

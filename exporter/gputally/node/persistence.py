@@ -62,10 +62,10 @@ class Persistence:
                 extra=extra,
             )
         except Exception as error:  # noqa: BLE001 - whatever the disk does, metering goes on
-            self._say(f"{error}")
+            self._say(error)
             self.write_success = False
         else:
-            self._say("")
+            self._say(None)
             self.write_success = True
         if final:
             self._file.close()
@@ -100,10 +100,12 @@ class Persistence:
             if isinstance(value, int | float) and value >= 0:
                 self.host_joules[str(domain)] = float(value)
 
-    def _say(self, reason: str) -> None:
+    def _say(self, error: Exception | None) -> None:
+        # The same fault is met at one file and then at another: the words of the kernel tell faults apart.
+        reason = "" if error is None else getattr(error, "strerror", None) or str(error)
         if reason != self._reason:
             if reason:
-                logger.error("state not written, counters go on in memory: %s", reason)
+                logger.error("state not written, counters go on in memory: %s", error)
             else:
                 logger.info("state is written again")
         self._reason = reason

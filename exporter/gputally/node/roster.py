@@ -94,7 +94,6 @@ class Roster:
         self.interval_ns = interval_ns
         self.epoch = 0
         self.rejected: dict[str, int] = {}
-        self.failed: dict[str, int] = {}  # reason -> readings that could not be had
         self._failing: set[tuple[str, str, str]] = set()  # (uuid, reading, reason), said once
         self.events: dict[tuple[str, str], int] = dict(memory.events)
         self._memory = memory
@@ -167,7 +166,6 @@ class Roster:
 
     def _note_failures(self, uuid: str, reading: Reading) -> None:
         for name, why in reading.failed.items():
-            self.failed[why] = self.failed.get(why, 0) + 1
             if (uuid, name, why) not in self._failing:
                 self._failing.add((uuid, name, why))
                 logger.warning("GPU %s: %s cannot be read: %s", uuid, name, why)

@@ -6,15 +6,17 @@ A scrape reads `latest`, which is replaced by one assignment; it waits for nothi
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 
-from gputally.model import Clock, CollectorHealth, HostCounters, Instant, SelfReport, Snapshot, WebReport
+from gputally.model import Clock, HostCounters, Instant, SelfReport, Snapshot, WebReport
 from gputally.node.crew import SLOW_SECONDS, Crew, Post, ReadResult
+from gputally.node.health import Health, sentence_of, word_of
 from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
 from gputally.node.roster import Roster
 from gputally.node.session import Phase, Session
-from gputally.node.sources.protocol import SourceError, VersionMismatch
+from gputally.node.sources.protocol import VersionMismatch
 from gputally.node.worker import Outcome, Worker
 
 logger = logging.getLogger(__name__)
@@ -54,8 +56,7 @@ class Sampler:
         self._host_at: Instant | None = None
         self._figures: dict[str, float] = {}
         self._figures_at: Instant | None = None
-        self._health: dict[str, CollectorHealth] = {}
-        self._errors: dict[tuple[str, str], int] = {}
+        self._health = Health()
         self._samples = 0
         self._gaps = 0
         self._stop = threading.Event()
@@ -106,7 +107,7 @@ class Sampler:
                 self.tick()
             except Exception:
                 logger.exception("tick failed")
-                self._count("sampler", "bug")
+                self._health.count("sampler", "bug")
             interval_ns = int(self.interval_seconds * 1e9)
             due += interval_ns
             now_ns = self._clock().boot_ns
@@ -129,7 +130,11 @@ class Sampler:
             self._wait(began)
         now = self._clock()
         self._look_around(now)
-        self._show_processes(now)
+        if self._processes is not None:
+            self._show_processes(self._processes, now)
+        if self._figures_at is None or now.seconds_since(self._figures_at) >= SLOW_SECONDS:
+            self._figures, self._figures_at = {}, now
+            self._health.guard("self", self._look_at_self)
         self._samples += 1
         self._persistence.save(self._roster.states(), self._roster.events, now)
         self.latest = self._snapshot(self._clock())
@@ -172,40 +177,48 @@ class Sampler:
             self._handle_read(post, outcome)
 
     def _handle_read(self, post: Post, outcome: Outcome) -> None:
-        name = self._source_name
         result, error = outcome.value, outcome.error
         if isinstance(result, ReadResult):
-            self._health[name] = CollectorHealth(name, success=True, duration_seconds=outcome.seconds)
-            for uuid, description in result.descriptions.items():
-                if (entry := self._roster.entry(uuid)) is not None:
-                    entry.description = description
-            for uuid in post.reader.uuids:
-                if (reading := result.readings.get(uuid)) is not None:
-                    self._roster.took(uuid, reading, result.at)
-                else:
-                    self._roster.down(uuid, "no_reading", outcome.finished)
+            try:
+                self._integrate(post, result, outcome.finished)
+            except Exception as bug:  # noqa: BLE001 - costs this GPU, not the others and not the tick
+                error = bug
+        if error is None:
+            self._health.read(outcome.seconds)
             return
-        reason = error.reason if isinstance(error, SourceError) else type(error).__name__.lower()
-        self._count(name, reason)
-        self._health[name] = CollectorHealth(
-            name, success=False, duration_seconds=outcome.seconds, reason=reason
-        )
+        reason = word_of(error)
+        self._health.count(self._source_name, reason)
+        self._health.read(outcome.seconds, reason)
         if isinstance(error, VersionMismatch):
             self.session.renew_process = str(error)
         for uuid in post.reader.uuids:
-            self._roster.down(uuid, reason, outcome.finished, _sentence(error))
+            self._roster.down(uuid, reason, outcome.finished, sentence_of(error))
+
+    def _integrate(self, post: Post, result: ReadResult, finished: Instant) -> None:
+        for uuid, description in result.descriptions.items():
+            if (entry := self._roster.entry(uuid)) is not None:
+                entry.description = description
+        for uuid in post.reader.uuids:
+            if (reading := result.readings.get(uuid)) is None:
+                self._roster.down(uuid, "no_reading", finished)
+                continue
+            for why in reading.failed.values():
+                self._health.count(self._source_name, why)
+            self._roster.took(uuid, reading, result.at)
 
     def _look_around(self, now: Instant) -> None:
         """Mark those whose call is overdue; ask for a fresh start when nobody answers."""
         self._update_presence(now)
         choice = self.session.choice
         if choice is not None:
-            for post in self._crew.overdue(now, choice.deadline_seconds):
-                for uuid in post.reader.uuids:
-                    entry = self._roster.entry(uuid)
-                    if entry is not None and entry.present and (entry.up or entry.reason != "timeout"):
-                        self._count(choice.name, "timeout")
-                    self._roster.down(uuid, "timeout", now)
+            late = self._crew.overdue(now, choice.deadline_seconds)
+            for uuid in (uuid for post in late for uuid in post.reader.uuids):
+                entry = self._roster.entry(uuid)
+                if entry is not None and entry.present and (entry.up or entry.reason != "timeout"):
+                    self._health.count(choice.name, "timeout")
+                self._roster.down(uuid, "timeout", now)
+            trouble = "" if self.session.phase is Phase.OPEN else self.session.reason
+            self._health.judge(choice.name, trouble or ("timeout" if late else ""))
         if self.session.phase is Phase.OPEN and self._roster.all_down:
             self.session.reopen(now)
         elif self._roster.any_up:
@@ -217,15 +230,19 @@ class Sampler:
         else:
             self._roster.present((), now, self.session.reason)
 
-    def _show_processes(self, now: Instant) -> None:
-        if self._processes is None:
-            return
+    def _show_processes(self, table: ProcessTable, now: Instant) -> None:
         for entry in self._roster:
-            found = entry.fast.processes if entry.up and entry.fast is not None else None
-            if found is None:
-                entry.show_processes(None, None, 0)
-            else:
-                entry.show_processes(*self._processes.rows(found, now))
+            entry.show_processes(None, None, 0)
+        if self._health.guard("processes", partial(self._name_processes, table, now)) and table.reason:
+            self._health.note("processes", 0.0, table.reason)
+
+    def _name_processes(self, table: ProcessTable, now: Instant) -> None:
+        for entry in self._roster:
+            if entry.up and entry.fast is not None and entry.fast.processes is not None:
+                entry.show_processes(*table.rows(entry.fast.processes, now))
+
+    def _look_at_self(self) -> None:
+        self._figures = self._own_figures()
 
     def _start_host(self, now: Instant) -> None:
         worker, read = self._host_worker, self._read_host
@@ -236,29 +253,22 @@ class Sampler:
             worker.submit(read)
         elif worker.busy_since is not None and now.seconds_since(worker.busy_since) > HOST_DEADLINE_SECONDS:
             self._host = None
-            self._health["host"] = CollectorHealth(
-                "host", success=False, duration_seconds=0.0, reason="timeout"
-            )
+            self._health.note("host", 0.0, "timeout")
 
     def _handle_host(self, outcome: Outcome) -> None:
         self._host = outcome.value if isinstance(outcome.value, HostCounters) else None
         if self._host is not None:
             self._persistence.host_joules.update(self._host.energy_joules)
-        reason = type(outcome.error).__name__.lower() if outcome.error is not None else ""
+        reason = word_of(outcome.error) if outcome.error is not None else ""
         if reason:
-            self._count("host", reason)
-        self._health["host"] = CollectorHealth("host", not reason, outcome.seconds, reason)
+            self._health.count("host", reason)
+        self._health.note("host", outcome.seconds, reason)
 
     @property
     def _source_name(self) -> str:
         return self.session.choice.name if self.session.choice is not None else "source"
 
-    def _count(self, collector: str, reason: str) -> None:
-        self._errors[collector, reason] = self._errors.get((collector, reason), 0) + 1
-
     def _snapshot(self, now: Instant) -> Snapshot:
-        if self._figures_at is None or now.seconds_since(self._figures_at) >= SLOW_SECONDS:
-            self._figures, self._figures_at = self._own_figures(), now
         return Snapshot(
             at=now,
             driver=self.session.driver,
@@ -269,13 +279,11 @@ class Sampler:
         )
 
     def _report(self) -> SelfReport:
-        errors = {**self._errors, **self.session.errors}
-        for why, n in self._roster.failed.items():
-            errors[self._source_name, why] = errors.get((self._source_name, why), 0) + n
+        errors = self._health.errors + self.session.errors
         if self._processes is not None:
             errors.update({("processes", why): n for why, n in self._processes.dropped.items()})
         return SelfReport(
-            collectors=(*self._health.values(), *self._persistence.health(), *self._process_health()),
+            collectors=(*self._health.collectors, *self._persistence.health()),
             sample_errors=errors,
             rejected=dict(self._roster.rejected),
             device_events=self._roster.device_events(),
@@ -289,20 +297,3 @@ class Sampler:
             interval_seconds=self.interval_seconds,
             process=self._figures,
         )
-
-    def _process_health(self) -> tuple[CollectorHealth, ...]:
-        if self._processes is None:
-            return ()
-        reason = self._processes.reason
-        return (CollectorHealth("processes", success=not reason, duration_seconds=0.0, reason=reason),)
-
-
-def _sentence(error: BaseException | None) -> str:
-    """What the log says beside the reason: a source explains itself, a bug shows where it is."""
-    if error is None or isinstance(error, SourceError):
-        return str(error or "")
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
-    return f"{error}{where}"

@@ -5,6 +5,7 @@ the exporter serves what it knows.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -69,7 +70,7 @@ class Session:
     reason: str = "starting"
     message: str = ""  # a sentence for a person, as long as no source is open
     renew_process: str = ""  # set when only a new process can go on (a new driver library)
-    errors: dict[tuple[str, str], int] = field(default_factory=dict)
+    errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     _source: Source | None = None
     _scout: Worker | None = None
     _retry_at: Instant | None = None
@@ -118,21 +119,24 @@ class Session:
             self._release_for, self._reopen = None, False
         if not self.scout.idle:
             return
-        if self.phase is Phase.CLOSED and self._release_for is not None:
-            self._released(now)
-        elif self.phase is Phase.OPEN:
-            if not self.wants_quiet:
-                self.scout.submit(self._scan)
-            elif readers_idle:
-                self.phase = Phase.CLOSING
-                self.reason = "released" if self._release_for is not None else self.reason or "reopening"
-                self.scout.submit(self._close)
+        if self.phase is Phase.OPEN:
+            self._step_open(readers_idle=readers_idle)
         elif self.phase is Phase.RELEASED:
             if now.seconds_since(self._released_at or now) >= (self._release_for or 0.0):
                 self.phase, self._release_for = Phase.CLOSED, None
                 self._retry_at = None
+        elif self._release_for is not None:
+            self._released(now)
         elif self._retry_at is None or now.boot_ns >= self._retry_at.boot_ns:
             self.scout.submit(self._open)
+
+    def _step_open(self, *, readers_idle: bool) -> None:
+        if not self.wants_quiet:
+            self.scout.submit(self._scan)
+        elif readers_idle:
+            self.phase = Phase.CLOSING
+            self.reason = "released" if self._release_for is not None else self.reason or "reopening"
+            self.scout.submit(self._close)
 
     def _scan_hangs(self, now: Instant) -> bool:
         since = self.scout.busy_since
@@ -153,7 +157,7 @@ class Session:
             self._take(outcome.value.inventory, outcome.value.readers)
 
     def close(self) -> bool:
-        """Begin to let go of the driver on the way out; False if there is nothing to close, or a call hangs."""
+        """Begin to let go of the driver on the way out; False if nothing is open, or a call hangs."""
         if self._source is None or not self.scout.idle:
             return False
         self.scout.submit(self._source.close)
@@ -203,7 +207,7 @@ class Session:
     def _failed(self, error: BaseException, now: Instant) -> None:
         reason = error.reason if isinstance(error, SourceError) else type(error).__name__.lower()
         name = self.choice.name if self.choice is not None else "source"
-        self.errors[name, reason] = self.errors.get((name, reason), 0) + 1
+        self.errors[name, reason] += 1
         if reason != self.reason:
             logger.warning("source not available: %s", error)
         self.reason, self.message = reason, str(error)

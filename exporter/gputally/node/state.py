@@ -100,7 +100,8 @@ class StateFile:
 
         GPUs known from before that are not among `states` keep their entry. It goes to the disk when `sync`
         or `clean` asks for it, when FLUSH_NS would pass before the next call, and when a GPU came or a
-        counter made a leap that the hold after a power cut would not cover. `clean`: nothing will be published after this.
+        counter made a leap that the hold after a power cut would not cover. `clean` says that nothing will
+        be published after it.
 
         Raises OSError (the files that are there stay usable) and StateFolderInUse.
         """

@@ -1,7 +1,7 @@
 """What an agent has counted against what the fake driver knows, to the millijoule.
 
-A GPU begins at 0 W, so that it does not matter when the agent first looks, and ends at 0 W, so that it does not
-matter when it last did. In between anything may happen.
+A GPU begins at 0 W, so that it does not matter when the agent first looks, and ends at 0 W, so that it does
+not matter when it last did. In between anything may happen.
 """
 
 from __future__ import annotations

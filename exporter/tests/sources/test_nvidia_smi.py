@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import itertools
 import json
 import math
 import re
@@ -64,7 +66,12 @@ def test_readings_of_a_capture_are_as_recorded(smi: StandIn, capture: str) -> No
         assert_physical(reading)
     assert_golden(
         FOLDER / capture,
-        {"inventory": inventory, "descriptions": reader.describe(), "readings": readings, "ticks": reader.read(slow=False)},
+        {
+            "inventory": inventory,
+            "descriptions": reader.describe(),
+            "readings": readings,
+            "ticks": reader.read(slow=False),
+        },
     )
 
 
@@ -96,7 +103,8 @@ def test_table_and_log_tell_the_same(capture: str) -> None:
         log = slow.fast_of(card, of_log, processes=False)
         assert bool(of_table.gone) == bool(of_log.gone)
         missing = ("power_average_w", "power_instant_w") if capture[:3] in ("535", "555") else ()
-        for name in () if of_log.gone else table.__slots__:
+        # Of a GPU that does not even say its UUID, the log has figures that are none.
+        for name in table.__slots__ if card.word("uuid") else ():
             if name not in missing:
                 assert getattr(table, name) == getattr(log, name), name
 
@@ -128,13 +136,17 @@ def test_units_become_si(smi: StandIn) -> None:
     assert reading.slow.pcie_link_width == 8
 
 
-def test_partitions_have_the_names_of_the_listing_and_their_processes_belong_to_the_card(smi: StandIn) -> None:
+def test_partitions_have_the_names_of_the_listing_and_their_processes_belong_to_the_card(
+    smi: StandIn,
+) -> None:
     smi.play("575-a100-mig")
     source = opened()
     first, second = uuids_of(source)
     smi.runs()
     readings = read(source, slow=True)
-    assert smi.runs() == ["--query-gpu", "--query-compute-apps", "-q"], "the listing is asked for again only when the partitions change"
+    assert smi.runs() == ["--query-gpu", "--query-compute-apps", "-q"], (
+        "the listing is asked for again only when the partitions change"
+    )
     parts = readings[first].slow.mig_instances  # type: ignore[union-attr]
     assert [(p.gpu_instance_id, p.profile, p.compute_slices) for p in parts] == [
         ("1", "3g.40gb", 3),
@@ -247,7 +259,9 @@ def test_a_lost_gpu_that_is_back_is_found_by_the_slow_lane(
     assert len(uuids_of(source)) == len(read(source)) == 3
 
 
-def test_when_every_gpu_is_lost_the_source_says_so(smi: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_every_gpu_is_lost_the_source_says_so(
+    smi: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     smi.play("550-handle-lost")
     source = opened()
     for name in ("about.json", "log.xml", "gpu.csv"):
@@ -284,7 +298,9 @@ def test_gpus_that_change_places_keep_their_reader_and_get_their_new_index(
     first, second = uuids_of(source)
     for name in ("about.json", "log.xml", "gpu.csv", "apps.csv"):
         text = (FOLDER / "418-v100" / name).read_text()
-        (tmp_path / name).write_text(text.replace(first, "FIRST").replace(second, first).replace("FIRST", second))
+        (tmp_path / name).write_text(
+            text.replace(first, "FIRST").replace(second, first).replace("FIRST", second)
+        )
     monkeypatch.setenv("STANDIN_CAPTURE", str(tmp_path))
     readings = read(source)
     assert [(gpu.index, gpu.uuid) for gpu in source.scan().gpus] == [("0", second), ("1", first)]
@@ -335,7 +351,7 @@ def test_a_status_that_nobody_knows_is_told_with_the_first_sentence(smi: StandIn
     smi.play("418-v100")
     source = opened()
     smi.behave("exit=77")
-    with pytest.raises(Unavailable, match="^nvidia-smi ended with status 77: this is why$") as caught:
+    with pytest.raises(Unavailable, match=r"^nvidia-smi ended with status 77: this is why$") as caught:
         read(source)
     assert caught.value.reason == "exit_77"
 
@@ -350,7 +366,9 @@ def test_without_the_list_of_processes_the_rest_is_read(smi: StandIn) -> None:
         assert reading.failed == {"processes": "no_permission"}
 
 
-def test_a_document_type_of_its_own_expands_to_nothing(smi: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_type_of_its_own_expands_to_nothing(
+    smi: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Entities within entities, each ten of the next."""
     entities = "".join(f'<!ENTITY e{n} "{f"&e{n + 1};" * 10}">' for n in range(9)) + '<!ENTITY e9 "ha">'
     log = (FOLDER / "418-v100" / "log.xml").read_text()
@@ -419,7 +437,9 @@ NUMBERS = st.one_of(
 UNITS = st.sampled_from(["", " W", " %", " MiB", " MHz", " C", " us", "x", " kW", " GiB", "W", " bank(s)"])
 CELLS = st.one_of(
     st.tuples(NUMBERS, UNITS).map("".join),
-    st.sampled_from(["N/A", "[N/A]", "ERR!", "[GPU is lost]", "Unknown Error", "Active", "Yes", "None", "P0", "Enabled"]),
+    st.sampled_from(
+        ["N/A", "[N/A]", "ERR!", "[GPU is lost]", "Unknown Error", "Active", "Yes", "None", "P0", "Enabled"]
+    ),
     st.text(max_size=40),
 )
 LOGS = {name: (FOLDER / name / "log.xml").read_bytes() for name in WITH_LOG}
@@ -427,6 +447,7 @@ TEXT = re.compile(rb">([^<>\n]+)</")
 
 
 def read_log(output: bytes) -> None:
+    """Everything that is made of a log."""
     for card in xmllog.parse(output).cards:
         sheet = Sheet()
         assert_physical(slow.fast_of(card, sheet, processes=True))
@@ -447,15 +468,20 @@ def test_any_bytes_are_garbage_and_nothing_worse(junk: bytes) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(["418-v100", "575-a100-mig", "535-rtx4090-desktop"]), st.data())
-def test_any_text_in_a_log_gives_physical_readings(capture: str, data: st.DataObject) -> None:
-    """Every tenth value is replaced, by figures beyond all bounds above all."""
+@given(
+    st.sampled_from(["418-v100", "575-a100-mig", "535-rtx4090-desktop"]),
+    st.lists(CELLS, min_size=1, max_size=7),
+    st.integers(1, 9),
+)
+def test_any_text_in_a_log_gives_physical_readings(capture: str, cells: list[str], every: int) -> None:
+    """Values are replaced one after the other, by figures beyond all bounds above all."""
+    counter = itertools.count()
 
     def other(found: re.Match[bytes]) -> bytes:
-        if data.draw(st.integers(0, 9)):
+        number = next(counter)
+        if number % every:
             return found[0]
-        cell = data.draw(CELLS).replace("&", "").replace("<", "").encode(errors="replace")
-        return b">" + cell + b"</"
+        return b">" + html.escape(cells[number % len(cells)]).encode(errors="replace") + b"</"
 
     read_log(TEXT.sub(other, LOGS[capture]))
 

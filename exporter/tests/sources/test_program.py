@@ -67,7 +67,7 @@ def test_a_program_that_was_killed_is_refused_by_the_signal(own: Path) -> None:
 
 
 def test_a_program_that_is_not_on_path_is_unavailable() -> None:
-    with pytest.raises(Unavailable, match="^no-such-program is not on PATH$") as caught:
+    with pytest.raises(Unavailable, match=r"^no-such-program is not on PATH$") as caught:
         Program("no-such-program").run()
     assert caught.value.reason == "not_found"
 
@@ -85,7 +85,9 @@ def test_relative_entries_of_path_are_passed_over(tmp_path: Path, monkeypatch: p
     assert Program("trap").run().stdout == b"caught\n"
 
 
-def test_a_program_that_moved_is_found_again(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_moved_is_found_again(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old = write(own, "mover", "echo here")
     mover = Program("mover")
     mover.run()
@@ -127,7 +129,7 @@ def test_a_child_has_no_input_speaks_english_and_leads_a_session_of_its_own(own:
 def test_a_hanging_child_is_ended_in_time_with_all_that_it_started(smi: StandIn, words: str) -> None:
     smi.behave(words)
     began = time.monotonic()
-    with pytest.raises(SourceError, match="^nvidia-smi gave no answer within 1 s$") as caught:
+    with pytest.raises(SourceError, match=r"^nvidia-smi gave no answer within 1 s$") as caught:
         Program("nvidia-smi").run("-q", seconds=1.0)
     assert time.monotonic() - began < 1.0 + program.TERM_SECONDS + MARGIN_SECONDS
     assert caught.value.reason == "timeout"
@@ -156,7 +158,7 @@ def test_a_grandchild_that_holds_the_pipes_open_delays_no_answer(smi: StandIn) -
 
 def test_a_flood_of_output_is_cut_off(smi: StandIn) -> None:
     smi.behave("flood")
-    with pytest.raises(SourceError, match="^nvidia-smi printed more than 2 MiB$") as caught:
+    with pytest.raises(SourceError, match=r"^nvidia-smi printed more than 2 MiB$") as caught:
         Program("nvidia-smi", output_limit_bytes=2 << 20).run("-q", seconds=30)
     assert caught.value.reason == "flood"
     assert all(eventually(lambda pid=pid: is_gone(pid)) for pid in smi.pids())

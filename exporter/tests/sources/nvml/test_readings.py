@@ -401,6 +401,17 @@ def test_gpm_gives_ratios_between_two_slow_reads(bench: Bench) -> None:
     assert bench.fake.raw.gpm_samples == 2
 
 
+def test_gpm_samples_too_close_together_give_no_figure(bench: Bench) -> None:
+    """As right after the description, which takes the first one; the next is measured against that."""
+    bench.fake.add_gpu().set_gpm({2: 61.5})
+    reader = bench.reader(gpm=True)
+    assert (slow := bench.tick(reader, 0.05, slow=True).slow)
+    assert slow.activity_ratio == {}
+    assert bench.fake.calls("nvmlGpmSampleGet") == 1
+    assert (slow := bench.tick(reader, 0.05, slow=True).slow)
+    assert slow.activity_ratio == {"sm": 0.615}
+
+
 def test_gpm_is_not_touched_unless_asked(bench: Bench) -> None:
     """Nor on a card that has none."""
     bench.fake.add_gpu()

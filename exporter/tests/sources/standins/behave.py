@@ -18,7 +18,6 @@ STANDIN_BEHAVIOUR  words separated by commas:
 
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -43,8 +42,8 @@ def behave(arguments: list[str]) -> dict[str, str]:
     if "slow" in told:
         time.sleep(float(told["slow"]))
     if "grandchild" in told:
-        child = subprocess.Popen([sys.executable, "-IS", "-c", HOLD])
-        trace(f"grandchild {child.pid}")
+        pid = os.posix_spawn(sys.executable, [sys.executable, "-IS", "-c", HOLD], os.environ)
+        trace(f"grandchild {pid}")
     if "stubborn" in told:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if "hang" in told or "stubborn" in told:

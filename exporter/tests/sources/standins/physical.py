@@ -9,14 +9,26 @@ from collections.abc import Mapping
 from typing import Any
 
 _MAY_BE_NEGATIVE = {"temperature_margin_c"}
-_MOST = {"temperature_c": 150, "memory_temperature_c": 150, "power_w": 2000, "fan_ratio": 2.5, "performance_state": 15}
+_MOST = {
+    "temperature_c": 150,
+    "memory_temperature_c": 150,
+    "power_w": 2000,
+    "fan_ratio": 2.5,
+    "performance_state": 15,
+}
 
 
 def plain(value: Any) -> Any:
     """A record as JSON, without what is not available."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {name: part for name, part in fields.items() if part not in (None, {}, [], "")}
+        # An empty list of processes says that none runs; other empty things say nothing.
+        empty = (None, {}, [], "")
+        return {
+            name: part
+            for name, part in fields.items()
+            if part not in empty or (name, part) == ("processes", [])
+        }
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
@@ -37,7 +49,7 @@ def assert_physical(record: Any) -> None:
 
 
 def _numbers(name: str, value: Any) -> list[tuple[str, float]]:
-    if isinstance(value, bool) or isinstance(value, str):
+    if isinstance(value, (bool, str)):
         return []
     if isinstance(value, (int, float)):
         return [(name, value)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +32,12 @@ class StandIn:
         self.folder.mkdir()
         self._runs = folder / "runs"
         self._monkeypatch = monkeypatch
-        (self.folder / program).symlink_to(HERE / program)
+        # By the Python that runs already: a python3 on PATH may be a slow wrapper.
+        start = self.folder / program
+        start.write_text(
+            f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(str(HERE / program))} "$@"\n'
+        )
+        start.chmod(0o755)
         monkeypatch.setenv("PATH", f"{self.folder}{os.pathsep}{os.environ['PATH']}")
         monkeypatch.setenv("STANDIN_RUNS", str(self._runs))
         self.behave("")
@@ -59,7 +66,11 @@ class StandIn:
 
     def pids(self) -> list[int]:
         """PIDs of all that ran, grandchildren included."""
-        return [int(words[1] if words[0] == "grandchild" else words[0]) for words in self.lines() if words != ["ready"]]
+        return [
+            int(words[1] if words[0] == "grandchild" else words[0])
+            for words in self.lines()
+            if words != ["ready"]
+        ]
 
 
 def is_gone(pid: int) -> bool:

@@ -153,7 +153,12 @@ class NvidiaSmiSource:
     def _look_up_capabilities(self, until: Until) -> None:
         if not self._tells_capability:
             return
-        for uuid, capability in self._smi.query("gpu", ("uuid", _CAPABILITY), until):
+        try:
+            rows = self._smi.query("gpu", ("uuid", _CAPABILITY), until)
+        except SourceError as error:
+            logger.debug("no compute capabilities: %s", error)
+            return
+        for uuid, capability in rows:
             if (known := self._known.get(uuid)) is not None:
                 known.description = replace(known.description, compute_capability=word(capability))
 
