@@ -230,4 +230,6 @@ def test_children_do_not_outlive_a_runner_that_is_killed(tmp_path: Path) -> None
     run.process.kill()
     run.process.wait(10)
     _, alive = psutil.wait_procs(children, timeout=20)
+    for child in alive:
+        child.kill()
     assert alive == []

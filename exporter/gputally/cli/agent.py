@@ -15,7 +15,7 @@ from gputally import __version__
 from gputally.cli.logs import set_level
 from gputally.cli.notify import notify, watchdog_seconds
 from gputally.cli.options import combine
-from gputally.cli.renewal import may_renew, renew
+from gputally.cli.renewal import Trial, may_renew, renew
 from gputally.collect.page import Page
 from gputally.config.settings import RELOADABLE, NodeSettings
 from gputally.config.strict import ConfigError
@@ -42,6 +42,7 @@ class Agent:
         self._reload_seconds = time.time()
         self._done = asyncio.Event()
         self._told_to_stop = False
+        self._trial = Trial("nvml" if settings.source == "auto" else settings.source)
         self.sampler: Sampler
         self._server = Server(
             listen=settings.web_listen_address,
@@ -160,16 +161,16 @@ class Agent:
             if watchdog is not None and self.sampler.alive and time.monotonic() - fed > watchdog / 3:
                 notify("WATCHDOG=1")
                 fed = time.monotonic()
-            if self._wants_renewal() and may_renew():
+            if may_renew() and await self._renewal_is_due():
                 self._done.set()
 
-    def _wants_renewal(self) -> bool:
-        reason = self.sampler.session.renew_process
-        if reason:
-            logger.debug("renewal wanted: %s", reason)
+    async def _renewal_is_due(self) -> bool:
+        latest = self.sampler.latest
+        if latest.report.process.get("resident_bytes", 0.0) > self._settings.memory_limit_bytes:
             return True
-        resident = self.sampler.latest.report.process.get("resident_bytes", 0.0)
-        return resident > self._settings.memory_limit_bytes
+        if not self.sampler.session.renew_process:
+            return False
+        return await self._trial.passes(urgent=not any(gpu.up for gpu in latest.gpus))
 
 
 def summary(snapshot: Snapshot) -> str:

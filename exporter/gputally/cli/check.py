@@ -11,7 +11,7 @@ from gputally import __version__
 from gputally.catalogue import BY_NAME
 from gputally.cli.front import check_front
 from gputally.cli.options import node_flags, settle
-from gputally.cli.probe import Measured, Probed, probe_all, state_folder
+from gputally.cli.probe import Measured, Probed, probe_all, state_folder, wanted
 
 IDENTITY = BY_NAME["gpu_up"].section
 
@@ -37,7 +37,7 @@ def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: 
     web = check_front(settings)
     state_good, state = state_folder(settings.state_dir)
     probes = list(probe_all(settings))
-    used = next((probed for probed in probes if probed.works), None)
+    used = next((probed for probed in probes if probed.works and probed.source in wanted(settings)), None)
     notes = {"configuration": str(config_file or "none: defaults and flags"), "web": web, "state": state}
     if form == "json":
         click.echo(json.dumps(as_json(notes, probes, used), indent=2))
@@ -106,7 +106,7 @@ def as_json(notes: dict[str, str], probes: list[Probed], used: Probed | None) ->
                 "uuid": gpu.gpu.uuid,
                 "name": gpu.description.name if gpu.description is not None else None,
                 "up": gpu.up,
-                "measured": {row.family.name: row.value for row in rows if row.value is not None},
+                "measured": {row.family.name: float(row.value) for row in rows if row.value is not None},
                 "absent": {row.family.name: row.why for row in rows if row.value is None},
             }
         )

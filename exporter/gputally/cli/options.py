@@ -49,8 +49,8 @@ def _option(flag: str, text: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN
     )
 
 
-_FILE = GivenPath(dir_okay=False, path_type=Path)
-_FOLDER = GivenPath(file_okay=False, path_type=Path)
+_FILE = GivenPath(dir_okay=False)
+_FOLDER = GivenPath(file_okay=False)
 _FLAGS = (
     _option("--config.file", "Configuration of the agents, YAML.", type=_FILE),
     _option(

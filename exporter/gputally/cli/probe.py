@@ -1,5 +1,6 @@
 """What each source can measure on this machine, found out by running it for a moment."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -73,10 +74,15 @@ class Probed:
     gpus: Mapping[str, tuple[Measured, ...]] = field(default_factory=dict)  # by UUID
 
 
+def wanted(settings: NodeSettings) -> tuple[str, ...]:
+    """The sources that the agent would try, in its order."""
+    return AUTO if settings.source == "auto" else (settings.source,)
+
+
 def probe_all(settings: NodeSettings) -> Iterator[Probed]:
-    """Try every source that could serve here; the simulation only if it was asked for."""
-    names = (settings.source,) if settings.source != "auto" else AUTO
-    for name in names if settings.source in {"auto", "simulated"} else (*names, *(set(AUTO) - set(names))):
+    """Try what the agent would try, then what else this machine has; the simulation only if asked for."""
+    others = () if settings.source == "simulated" else AUTO
+    for name in dict.fromkeys((*wanted(settings), *others)):
         yield probe(settings, name)
 
 
@@ -97,13 +103,14 @@ def probe(settings: NodeSettings, name: str) -> Probed:
     until = time.monotonic() + choice.deadline_seconds + 1.0
     while time.monotonic() < until and not _done(sampler.latest, refusal()):
         sampler.tick()
+        time.sleep(0.02)  # a tick does not wait for a call that an earlier one began
     sampler.tick()
     snapshot = sampler.latest
     sampler.session.close()
     if not snapshot.report.driver_up:
-        word = snapshot.report.driver_reason
-        message = refusal().removeprefix(f"{name}: ") or "does not answer"
-        return Probed(name, works=False, reason=word, message=message)
+        if message := refusal().removeprefix(f"{name}: "):
+            return Probed(name, works=False, reason=snapshot.report.driver_reason, message=message)
+        return Probed(name, works=False, reason="timeout", message="does not answer")
     if not any(gpu.up for gpu in snapshot.gpus):
         why = ", ".join(sorted({gpu.reason for gpu in snapshot.gpus})) or "no GPU found"
         return Probed(name, works=False, reason="no_gpu", message=why, snapshot=snapshot)
@@ -135,7 +142,7 @@ def _sampler(settings: NodeSettings, choice: Choice) -> tuple[Sampler, Callable[
 def _done(snapshot: Snapshot, refusal: str) -> bool:
     if refusal:
         return True
-    return bool(snapshot.gpus) and all(gpu.read_at is not None for gpu in snapshot.gpus)
+    return snapshot.report.driver_up and all(gpu.read_at is not None for gpu in snapshot.gpus)
 
 
 def _versions(snapshot: Snapshot) -> str:
@@ -178,14 +185,20 @@ def _why(family: Family, gpu: GpuSnapshot) -> str:
 
 
 def state_folder(path: Path | None) -> tuple[bool, str]:
-    """Whether counters will survive a restart, and a sentence about it."""
+    """Whether counters will survive a restart, and a sentence about it. Leaves nothing behind."""
     if path is None:
         return True, "none: counters begin at zero at every start (--state.dir)"
+    missing: list[Path] = []
+    trial = path / ".check"
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        trial = path / ".check"
         trial.write_bytes(b"x")
         trial.unlink()
     except OSError as error:
         return False, f"{path}: cannot be written: {error.strerror}"
-    return True, f"{path}: writable"
+    finally:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+    return True, f"{path}: {'can be made' if missing else 'writable'}"

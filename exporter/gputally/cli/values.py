@@ -1,6 +1,7 @@
 """How the text of a flag or a variable becomes a value; what cannot be used is refused before all else."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,7 +32,13 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer r
 
 
 class GivenPath(click.Path):
-    """A path that is not empty: `--state.dir=$UNSET` must not mean the folder that we happen to be in."""
+    """A path that is not empty: `--state.dir=$UNSET` must not mean the folder that we happen to be in.
+
+    Whether it may be read is found out by who reads it: for a state folder that is no reason not to start.
+    """
+
+    def __init__(self, **more: Any) -> None:  # noqa: ANN401 - click's own keywords
+        super().__init__(readable=False, path_type=Path, **more)
 
     def convert(
         self,

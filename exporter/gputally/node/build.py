@@ -37,7 +37,11 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     if processes:
         identify = simulated_identities(settings, clock) if settings.source == "simulated" else None
         table = ProcessTable(settings.path_procfs, identify)
-    host = HostReader(settings.path_procfs, settings.path_sysfs, clock, persistence.host_joules) if settings.collector_host else None
+    host = (
+        HostReader(settings.path_procfs, settings.path_sysfs, clock, persistence.host_joules)
+        if settings.collector_host
+        else None
+    )
     return Sampler(
         session=Session(choices(settings, clock, processes=processes), outcomes, clock),
         crew=Crew(outcomes, clock),

@@ -12,7 +12,7 @@ from gputally.model import GpuCounters, Instant, Reading
 from gputally.model.clock import NS_PER_SECOND
 from gputally.node import energy as ladder
 from gputally.node.follow import Family, Followed
-from gputally.node.gpustate import NO_FLOOR, GpuState, fresh, published_mj, rebooted
+from gputally.node.gpustate import NO_FLOOR, UNKNOWN_BOOTS, GpuState, fresh, published_mj, rebooted
 from gputally.node.lanes import integrate
 from gputally.node.power import Pace
 from gputally.node.statejson import from_json, to_json
@@ -21,7 +21,6 @@ __all__ = ["Context", "GpuState", "Tick", "advance", "fresh", "from_json", "miss
 
 GAP_INTERVALS = 3
 GAP_NS = 5 * NS_PER_SECOND
-UNKNOWN_BOOTS = ("", "unknown")
 
 
 @dataclass(frozen=True, slots=True)

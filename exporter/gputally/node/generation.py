@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gputally.node.gpustate import HOLD_NS, GpuState, held
+from gputally.node.gpustate import HOLD_NS, UNKNOWN_BOOTS, GpuState, held
 from gputally.node.statejson import from_json, to_json
 
 SCHEMA = 1
-UNKNOWN_BOOTS = ("", "unknown")
 _FRAME = b"%08x\n"
 _FRAME_BYTES = 9
 

@@ -17,6 +17,7 @@ from gputally.node.power import most_mj
 
 FLUSH_NS = 10 * NS_PER_SECOND  # the state file reaches the disk at least this often
 HOLD_NS = FLUSH_NS + 2 * NS_PER_SECOND  # and a tick may be late
+UNKNOWN_BOOTS = ("", "unknown")  # the kernel's name for this boot could not be read
 
 
 @dataclass(frozen=True, slots=True)

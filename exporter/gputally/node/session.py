@@ -12,7 +12,8 @@ from enum import Enum
 from queue import SimpleQueue
 
 from gputally.model import Clock, Driver, Gpu, Instant, Inventory
-from gputally.node.sources.protocol import Reader, Source, SourceError, Unavailable, VersionMismatch
+from gputally.node.health import word_of
+from gputally.node.sources.protocol import Reader, Source, Unavailable, VersionMismatch
 from gputally.node.worker import Outcome, Worker
 
 logger = logging.getLogger(__name__)
@@ -175,8 +176,8 @@ class Session:
                 return _Opened(choice, source, inventory, tuple(source.readers()))
             except VersionMismatch:
                 raise
-            except SourceError as error:
-                reason = error.reason if not refused else reason
+            except Exception as error:  # noqa: BLE001 - a broken source keeps nobody from the next one
+                reason = word_of(error) if not refused else reason
                 refused.append(f"{choice.name}: {error}")
         raise Unavailable("; ".join(refused), reason=reason)
 
@@ -194,6 +195,7 @@ class Session:
     def _opened(self, opened: _Opened, now: Instant) -> None:
         self.phase, self.choice, self._source = Phase.OPEN, opened.choice, opened.source
         self._opened_at = now
+        self.renew_process = ""
         self.epoch += 1
         self._take(opened.inventory, opened.readers)
         logger.info("source opened: %s, %d GPUs", opened.choice.name, len(self.gpus))
@@ -205,14 +207,20 @@ class Session:
             self._retry_seconds = FIRST_RETRY_SECONDS
 
     def _failed(self, error: BaseException, now: Instant) -> None:
-        reason = error.reason if isinstance(error, SourceError) else type(error).__name__.lower()
+        reason = word_of(error)
         name = self.choice.name if self.choice is not None else "source"
         self.errors[name, reason] += 1
+        if isinstance(error, VersionMismatch):
+            new, self.renew_process = not self.renew_process, str(error)
+            if self.phase is Phase.OPEN:
+                # A new library was installed. The one that is loaded answers for as long as the kernel's
+                # module stays what it is, which may be until the next boot; the new one would not.
+                if new:
+                    logger.warning("a new process is due: %s", error)
+                return
         if reason != self.reason:
             logger.warning("source not available: %s", error)
         self.reason, self.message = reason, str(error)
-        if isinstance(error, VersionMismatch):
-            self.renew_process = str(error)
         if self.phase is Phase.OPEN:
             self._reopen = True  # close first, then start afresh
             return

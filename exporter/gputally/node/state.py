@@ -177,9 +177,11 @@ class StateFile:
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            if path == self._newest:
-                with contextlib.suppress(FileNotFoundError):
-                    path.replace(self._previous)
+            if path == self._newest and path.exists():
+                # ext4 writes a file out at once when it replaces another, four times a second here; a name
+                # that is free spares the disk what is replaced long before it would have been written.
+                self._previous.unlink(missing_ok=True)
+                path.rename(self._previous)
             new.replace(path)
         except OSError:
             with contextlib.suppress(OSError):

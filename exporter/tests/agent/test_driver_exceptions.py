@@ -83,8 +83,10 @@ def test_no_exception_of_a_collector_costs_more_than_what_it_collects(
             inject(driver=exception, processes=exception, host="SystemExit", self="MemoryError")
             fake_nvml.set_processes(0, [Process(3_000_001 + number)])  # one that is not known yet
             down = running.wait_until(
-                lambda s, w=word: s.label("gpu_down_info", "reason", gpu="1") == w
-                and s.value("gputally_sample_errors_total", collector="processes", reason=w),
+                lambda s, w=word: (
+                    s.label("gpu_down_info", "reason", gpu="1") == w
+                    and s.value("gputally_sample_errors_total", collector="processes", reason=w)
+                ),
                 what=exception,
             )
             assert is_up(down, gpus[0])

@@ -219,6 +219,15 @@ class TestHold:
         rig.tick(energy_mj=10_400_000)
         assert rig.shown.energy_joules == 1800 + 10_400
 
+    def test_each_counter_waits_for_its_own_truth(self) -> None:
+        """Nothing but energy was ever read, so only energy is behind."""
+        rig = Rig()
+        rig.tick(energy_mj=0)
+        rig.reboot()
+        rig.state = held(rig.state)
+        rig.tick(energy_mj=5_000_000)
+        assert rig.shown.energy_joules == 12 * 840
+
     def test_a_second_crash_holds_on_from_the_first(self) -> None:
         rig = self.crashed()
         before = rig.shown

@@ -21,6 +21,7 @@ from gputally.node.state import StateFile
 from tests.node.card import BOOT_NS, LIMIT_W, SECOND, WALL_NS
 
 UUID = "GPU-1"
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - thousands of syncs, no disk needed
 HELD = ("energy_joules", "energy_clamped_joules", "energy_unmeasured_seconds", "busy_seconds")
 RESET = ("pcie_transmit_bytes", "pcie_replays")
 
@@ -180,7 +181,7 @@ ACTIONS = ["tick"] * 12 + FAULTS
 def test_whatever_happens_it_adds_up_and_nothing_goes_back(
     history: list[tuple[str, float, int, list[str], int]],
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         machine = Machine(Path(folder))
         try:
             for step in history:
@@ -199,7 +200,7 @@ def test_with_a_healthy_counter_it_is_exact_to_the_millijoule(
     history: list[tuple[str, float, int, int]],
 ) -> None:
     """Over missed readings, suspends, kills of the exporter and steps of the wall clock."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         machine = Machine(Path(folder))
         try:
             machine.tick(1.0, 300, (), None)
@@ -217,7 +218,7 @@ def test_with_a_healthy_counter_it_is_exact_to_the_millijoule(
 @given(st.lists(st.tuples(st.sampled_from(ACTIONS), WATTS, GARBAGE), min_size=20, max_size=60))
 def test_a_fault_now_and_then_costs_a_few_ticks(history: list[tuple[str, int, int]]) -> None:
     """With power beside the counter, each fault is worth some seconds of energy and never a lifetime."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         machine = Machine(Path(folder))
         faults = 0
         try:

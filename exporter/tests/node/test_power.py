@@ -80,8 +80,16 @@ def test_samples_that_were_seen_before_count_once() -> None:
     rig = Rig()
     ring = ((9_000_000, 100_000), (9_500_000, 100_000))
     rig.tick(power_samples=ring)
-    tick = rig.tick(power_samples=(*ring, (10_000_000, 100_000), (10_500_000, 100_000)))
-    assert tick.delta_mj == 100_000
+    tick = rig.tick(power_samples=(*ring, (10_000_000, 300_000), (10_500_000, 300_000)))
+    assert tick.delta_mj == 100_000 + 150_000
+
+
+def test_a_ring_that_answers_every_other_tick_does_not_convict_the_counter(rig: Rig) -> None:
+    """Its samples of two ticks must not be held against the counter's difference of one."""
+    for n in range(1, 300):
+        now_us = 10**9 + n * 1_000_000
+        ring = tuple((now_us - k * 100_000, 300_000) for k in range(19, -1, -1)) if n % 2 else ()
+        assert rig.tick(energy_mj=10**12 + n * 300_000, power_samples=ring).events == ()
 
 
 def test_a_ring_with_nothing_new_waits_for_the_next() -> None:

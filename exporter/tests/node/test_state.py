@@ -83,6 +83,18 @@ class TestGenerations:
         synced = decode((file.folder / "counters.json.synced").read_bytes(), "here")
         assert synced.states[UUID].energy.acc_mj == rig.acc_mj
 
+    def test_energy_of_a_downtime_that_is_told_late_reaches_the_disk_at_once(self, file: StateFile) -> None:
+        """The first reading after it lacks the counter; the second brings more than the hold covers."""
+        rig = Rig()
+        rig.tick(energy_mj=10**12)
+        rig.restart(seconds=600)
+        rig.tick()
+        save(file, rig)
+        rig.tick(energy_mj=10**12 + 90_000_000)
+        save(file, rig)
+        synced = decode((file.folder / "counters.json.synced").read_bytes(), "here")
+        assert synced.states[UUID].energy.acc_mj == 90_000_000
+
     def test_a_save_of_eight_gpus_takes_half_a_millisecond(self, file: StateFile) -> None:
         """It is done up to four times a second. Measured 0.4 ms; the bound leaves room for a slow machine."""
         states = {f"{UUID}-{n}": ticked().state for n in range(8)}

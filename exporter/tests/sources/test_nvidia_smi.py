@@ -185,6 +185,11 @@ def test_processes_can_be_left_out(smi: StandIn) -> None:
     assert smi.runs() == ["--query-gpu", "--query-gpu", "-q"]
 
 
+def test_compute_slices_are_those_of_the_profile() -> None:
+    profiles = {"7g.80gb": 7, "1g.10gb+me": 1, "1c.3g.40gb": 1, "2c.7g.80gb": 2, "": None, "Device": None}
+    assert {profile: listing.compute_slices(profile) for profile in profiles} == profiles
+
+
 # How often the program runs.
 
 
@@ -227,20 +232,85 @@ def test_one_lost_gpu_does_not_hide_the_others(smi: StandIn) -> None:
         assert sorted(read(source, slow=slow_lane)) == sorted(uuids_of(source))
 
 
-def test_a_gpu_that_is_lost_later_stays_in_the_inventory_without_readings(smi: StandIn) -> None:
-    smi.play("550-handle-lost")
+def healthy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plays the machine of the captures 550-* as it was before anything was lost."""
+    for name in ("log.xml", "gpu.csv", "apps.csv"):
+        (folder / name).write_bytes((FOLDER / "550-handle-lost" / name).read_bytes())
+    (folder / "about.json").write_text('{"about": "Three H100."}')
+    monkeypatch.setenv("STANDIN_CAPTURE", str(folder))
+
+
+def test_a_gpu_that_is_lost_later_stays_in_the_inventory_without_readings(
+    smi: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy(tmp_path, monkeypatch)
     source = opened()
     (reader,) = source.readers()
-    smi.behave("")
-    smi.play("550-unknown-error")
-    everyone = uuids_of(source)
+    first, _, third = everyone = uuids_of(source)
     for capture in ("550-lost", "550-unknown-error", "550-handle-lost"):
         smi.play(capture)
-        for slow_lane in (False, True):
-            readings = reader.read(slow=slow_lane)
-            assert len(readings) == 2, (capture, slow_lane)
+        for slow_lane in (False, True, False):
+            assert list(reader.read(slow=slow_lane)) == [first, third], (capture, slow_lane)
             assert uuids_of(source) == everyone
     assert source.readers() == (reader,), "the same GPUs keep their reader"
+    assert source.descriptions()[everyone[1]].name == "NVIDIA H100 80GB HBM3"
+
+
+def test_a_gpu_that_is_lost_between_table_and_log_has_no_slow_lane(
+    smi: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi.play("418-v100")
+    source = opened()
+    first, second = uuids_of(source)
+    for name in ("about.json", "gpu.csv", "apps.csv"):
+        (tmp_path / name).write_bytes((FOLDER / "418-v100" / name).read_bytes())
+    before, after = (FOLDER / "418-v100" / "log.xml").read_text().split(f"<uuid>{second}<")
+    (tmp_path / "log.xml").write_text(
+        f"{before}<uuid>{second}<{re.sub('>[^<>]+</', '>GPU is lost</', after)}"
+    )
+    monkeypatch.setenv("STANDIN_CAPTURE", str(tmp_path))
+    readings = read(source, slow=True)
+    assert (readings[first].slow is None, readings[second].slow is None) == (False, True)
+
+
+def test_a_gpu_that_gives_nothing_but_errors_is_not_up(
+    smi: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it still says who it is."""
+    smi.play("418-v100")
+    source = opened()
+    first, second = uuids_of(source)
+    for name in ("about.json", "log.xml", "apps.csv"):
+        (tmp_path / name).write_bytes((FOLDER / "418-v100" / name).read_bytes())
+    names, good, _ = (FOLDER / "418-v100" / "gpu.csv").read_text().splitlines()
+    errors = ", ".join(["1", second, *["[Unknown Error]"] * (names.count(",") - 1)])
+    (tmp_path / "gpu.csv").write_text(f"{names}\n{good}\n{errors}\n")
+    monkeypatch.setenv("STANDIN_CAPTURE", str(tmp_path))
+    assert list(read(source)) == [first]
+    assert len(uuids_of(source)) == 2
+
+
+def test_what_is_impossible_is_dropped_noted_and_costs_no_other_reading(
+    smi: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi.play("555-t4")
+    source = opened()
+    for name in ("about.json", "apps.csv", "gpu.csv", "log.xml"):
+        text = (FOLDER / "555-t4" / name).read_text()
+        for good, bad in (
+            ("<gpu_temp>38 C<", "<gpu_temp>0 C<"),
+            (" 27.18,", " 3538724.50,"),
+            (">27.18 W<", ">9999.00 W<"),
+        ):
+            text = text.replace(good, bad)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("STANDIN_CAPTURE", str(tmp_path))
+    (reading,) = read(source, slow=True).values()
+    assert reading.slow is not None
+    assert (reading.fast.power_w, reading.slow.temperature_c) == (None, None)
+    assert reading.rejected == ("power_w", "power_instant_w", "temperature_c")
+    assert reading.fast.utilization_ratio == 0
+    assert reading.slow.performance_state == 8
 
 
 def test_a_lost_gpu_that_is_back_is_found_by_the_slow_lane(
@@ -249,11 +319,7 @@ def test_a_lost_gpu_that_is_back_is_found_by_the_slow_lane(
     smi.play("550-handle-lost")
     source = opened()
     assert len(read(source)) == 2
-    about = json.loads((FOLDER / "550-handle-lost" / "about.json").read_text())
-    for name in ("log.xml", "gpu.csv", "apps.csv"):
-        (tmp_path / name).write_bytes((FOLDER / "550-handle-lost" / name).read_bytes())
-    (tmp_path / "about.json").write_text(json.dumps({"about": about["about"]}))
-    monkeypatch.setenv("STANDIN_CAPTURE", str(tmp_path))
+    healthy(tmp_path, monkeypatch)
     assert len(read(source)) == 2, "the tables are asked for those alone that answered"
     read(source, slow=True)
     assert len(uuids_of(source)) == len(read(source)) == 3

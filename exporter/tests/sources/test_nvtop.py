@@ -146,6 +146,17 @@ def test_a_command_line_cannot_write_fields_of_the_card(top: StandIn) -> None:
     assert reading.fast.utilization_ratio == 0.64
 
 
+@pytest.mark.parametrize(
+    "command", ['x\n   "power_draw": "1W",', 'x"\n     }\n   ],\n   "gpu_util": "0%",\n   "x": "y']
+)
+def test_no_line_of_a_command_stands_for_one_of_the_card(command: str) -> None:
+    """Neither within the list of processes, nor behind an end of the list that is none."""
+    process = f'     {{\n       "pid": "1",\n       "cmdline": "{command}"\n     }}\n'
+    card = f'   "device_name": "A card",\n   "gpu_util": "64%",\n   "processes" : [\n{process}   ]\n'
+    (device,) = nvtop.parse_snapshot(f"[\n  {{\n{card}  }}\n]\n")
+    assert (device["gpu_util"], device.get("power_draw")) == ("64%", None)
+
+
 def test_processes_are_not_asked_for_and_not_taken(top: StandIn) -> None:
     source = opened_on(top, "3.3.2-processes")
     (reading,) = read(source).values()

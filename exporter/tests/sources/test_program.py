@@ -80,8 +80,9 @@ def test_relative_entries_of_path_are_passed_over(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", ":.:bin:")
     with pytest.raises(Unavailable):
-        Program("trap").run()
-    monkeypatch.setenv("PATH", f":.:{tmp_path / 'bin'}")
+        program.find("trap")
+    monkeypatch.setenv("PATH", f":.:bin:{tmp_path / 'bin'}")
+    assert program.find("trap") == str(tmp_path / "bin" / "trap")
     assert Program("trap").run().stdout == b"caught\n"
 
 
@@ -118,8 +119,22 @@ def test_what_cannot_be_executed_is_unavailable(own: Path) -> None:
     assert caught.value.reason == "not_started"
 
 
-def test_a_child_has_no_input_speaks_english_and_leads_a_session_of_its_own(own: Path) -> None:
-    write(own, "look", 'cat; echo "$LC_ALL $(pwd) $$ $(cut -d" " -f5,6 /proc/$$/stat)"')
+def test_a_child_has_no_input(own: Path) -> None:
+    """Else it would take what is typed to the exporter, or wait for it."""
+    write(own, "listen", "cat")
+    reading, writing = os.pipe()
+    before = os.dup(0)
+    try:
+        os.dup2(reading, 0)
+        assert Program("listen").run(seconds=MARGIN_SECONDS).stdout == b""
+    finally:
+        os.dup2(before, 0)
+        for number in (reading, writing, before):
+            os.close(number)
+
+
+def test_a_child_speaks_english_and_leads_a_session_of_its_own(own: Path) -> None:
+    write(own, "look", 'echo "$LC_ALL $(pwd) $$ $(cut -d" " -f5,6 /proc/$$/stat)"')
     words = Program("look").run().stdout.decode().split()
     assert words[:2] == ["C", "/"]
     assert words[2] == words[3] == words[4]

@@ -68,6 +68,9 @@ def test_closing_gives_everything_back_to_the_driver(bench: Bench) -> None:
         reader.read(slow=False)
     assert caught.value.reason == "closed"
     source.open()
+    with pytest.raises(Unavailable):
+        reader.read(slow=False)
+    assert bench.fake.raw.event_sets == 0
     assert source.readers()[0].key != reader.key
     assert bench.tick(source.readers()[0], slow=True).failed == {}
 

@@ -72,6 +72,21 @@ def test_a_partition_behind_a_handle_used_before_is_noticed(bench: Bench) -> Non
     assert (seen[-1].uuid, seen[-1].gpu_instance_id) == ("MIG-new", "5")
 
 
+def test_partitions_made_after_mig_was_off_are_never_taken_for_those_before(bench: Bench) -> None:
+    """Not even at the first read, and behind the very same handle."""
+    gpu = bench.fake.add_gpu()
+    gpu.slice([Instance(1, uuid="MIG-old")])
+    generation = gpu.raw.mig_generation
+    reader = bench.reader()
+    for _ in range(2):
+        assert slow_read(bench, reader).mig_instances[0].uuid == "MIG-old"
+    gpu.unslice()
+    assert slow_read(bench, reader).mig_instances == ()
+    gpu.slice([Instance(1, uuid="MIG-new")])
+    gpu.raw.mig_generation = generation
+    assert slow_read(bench, reader).mig_instances[0].uuid == "MIG-new"
+
+
 def test_readings_that_mig_takes_away_come_back_when_it_is_switched_off(bench: Bench) -> None:
     """Utilisation is not defined on a sliced GPU: absent, not zero; and no verdict for ever."""
     gpu = bench.fake.add_gpu(gpu_percent=40)

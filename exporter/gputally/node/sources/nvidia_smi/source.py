@@ -8,10 +8,10 @@ A lost GPU makes nvidia-smi refuse to speak of the others, unless it is asked fo
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TypeVar
 
-from gputally.model import Description, Driver, Inventory, ProcessReading, Reading
+from gputally.model import Description, Driver, Inventory, ProcessReading, Reading, SlowReading
 from gputally.node.sources.nvidia_smi import fast
 from gputally.node.sources.nvidia_smi import slow as slow_lane
 from gputally.node.sources.nvidia_smi.command import NoGpus, NvidiaSmi, Until
@@ -28,6 +28,7 @@ OPEN_SECONDS = 15.0  # without persistence mode the first run initialises every 
 LOGS_PASSED_OVER = 11  # after one that took too long: about a minute
 _APPS = ("gpu_uuid", "pid", "used_memory")
 _CAPABILITY = "compute_cap"  # the one thing about a card that the log does not tell
+_SLOW = frozenset(field.name for field in fields(SlowReading))
 Answer = TypeVar("Answer")
 
 
@@ -119,7 +120,8 @@ class NvidiaSmiSource:
         except SourceError as error:
             if error.reason == "timeout":
                 self._pass_over = LOGS_PASSED_OVER + 1
-            return {u: replace(r, failed={**r.failed, "slow_lane": error.reason}) for u, r in readings.items()}
+            failed = {"slow_lane": error.reason}
+            return {uuid: replace(r, failed={**r.failed, **failed}) for uuid, r in readings.items()}
         return {uuid: _joined(reading, from_log.get(uuid)) for uuid, reading in readings.items()}
 
     def _read_log(self, until: Until) -> dict[str, Reading]:
@@ -257,5 +259,16 @@ class NvidiaSmiSource:
 def _joined(reading: Reading, from_log: Reading | None) -> Reading:
     if from_log is None:
         return reading
-    rejected = (*reading.rejected, *(name for name in from_log.rejected if name not in reading.rejected))
-    return replace(reading, slow=from_log.slow, rejected=rejected, failed={**from_log.failed, **reading.failed})
+    rejected = tuple(name for name in from_log.rejected if _is_slow(name))
+    failed = {name: why for name, why in from_log.failed.items() if _is_slow(name)}
+    return replace(
+        reading,
+        slow=from_log.slow,
+        rejected=(*reading.rejected, *rejected),
+        failed={**reading.failed, **failed},
+    )
+
+
+def _is_slow(reading: str) -> bool:
+    """Whether a reading belongs to the slow lane; in the log the others stand a second time."""
+    return reading.partition(".")[0] in _SLOW

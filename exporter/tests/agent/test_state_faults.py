@@ -1,0 +1,365 @@
+"""Counters survive: kills at any point, disks that are full, read-only or gone, and files that lie."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import stat
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.agent import running as harness
+from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, true_mj, uuid_of
+from tests.agent.preload import Preload, preload, preload_library
+from tests.fakenvml import Constant, Square
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.agent.running import RunningAgent, Scrape, Series
+    from tests.fakenvml import FakeGpu, FakeNvml
+
+__all__ = ["preload", "preload_library"]
+
+KILLS = 20  # each of two agents
+NAMES = ("counters.json", "counters.json.1", "counters.json.synced")
+
+
+class Memory:
+    """The highest value that every counter of a machine and its GPUs was ever scraped with."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Series, float] = {}
+
+    def check(self, scrape: Scrape) -> None:
+        """No counter is below what was scraped before, in this process or an earlier one."""
+        for series, value in scrape.samples.items():
+            name, labels = series
+            if name.startswith(("gpu_", "host_")) and name.endswith("_total"):
+                before = self._seen.get(series, 0.0)
+                assert value >= before, f"{name} {dict(labels)} fell from {before!r} to {value!r}"
+                self._seen[series] = value
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+
+def kill_at_random(running: RunningAgent, seed: int) -> int:
+    """Start and kill again and again, scraping in between. Gives the number of scrapes."""
+    dice = random.Random(seed)  # noqa: S311 - no secret
+    memory = Memory()
+    scrapes = 0
+    for round_ in range(KILLS):
+        running.start(serving=round_ % 4 != 0)
+        until = time.monotonic() + dice.uniform(0.0, 0.5)
+        while time.monotonic() < until:
+            try:
+                memory.check(running.scrape())
+            except OSError:  # not up yet
+                time.sleep(0.01)
+            else:
+                scrapes += 1
+        running.kill()
+    running.start()
+    memory.check(running.wait_until(lambda s: s.series("gpu_energy_joules_total")))
+    assert len(memory) > 20
+    return scrapes
+
+
+def test_kills_at_random_points_take_nothing_back_and_lose_no_energy(
+    new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """F29: 40 kills of two agents on one driver, under load, at 250 ms."""
+    gpus = add_idle(fake_nvml, "full", "h100")
+    gpus[0].set(gpu_percent=80, pcie_replays=7, event_reasons=0x24)
+    fake_nvml.add_gpu("p100", power=Constant(90))  # has no counter of its own: integrated power must not fall
+    agents = [new_agent(), new_agent()]
+    for running in agents:
+        running.start()
+        load(running, gpus, Constant(0))  # nothing yet: both agree on where they begin
+        running.kill()
+    for gpu in gpus:
+        gpu.power = Square(120, 620, 0.7)
+    with ThreadPoolExecutor(2) as pool:
+        scrapes = sum(pool.map(kill_at_random, agents, (1, 2)))
+    assert scrapes > KILLS
+    for running in agents:
+        assert_exact(running, gpus)
+        assert running.value("gputally_state_recovered") == 0
+        assert not running.lines("state not usable")
+
+
+def test_energy_used_while_the_exporter_was_down_is_booked_when_it_is_back(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """F37, after an orderly end and after a kill."""
+    (gpu,) = add_idle(fake_nvml, "full")
+    running = agent()
+    load(running, [gpu], Constant(500))
+    for end in (running.terminate, running.kill):
+        running.wait_until(lambda s: is_up(s, gpu) and (counted_mj(s, gpu) or 0) > 100_000)
+        end()
+        before_mj = true_mj(gpu)
+        time.sleep(1.0)
+        running.start()
+        first = running.wait_until(lambda s: is_up(s, gpu))
+        assert (counted_mj(first, gpu) or 0) >= before_mj + 500_000
+    assert_exact(running, [gpu])
+
+
+FAULTS: dict[str, Callable[[Preload], None]] = {
+    "full at once": lambda disk: disk.fill_disk(0),
+    "full after a part of the file": lambda disk: disk.fill_disk(700),
+    "read-only": lambda disk: disk.refuse_writing(errno.EROFS),
+    "damaged": lambda disk: disk.refuse_writing(errno.EIO),
+}
+
+
+def test_a_disk_that_cannot_be_written_stops_no_metering_and_heals_by_itself(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, preload: Preload
+) -> None:
+    """F30: said once in the log when it begins and once when it is over; the files stay good throughout."""
+    (gpu,) = add_idle(fake_nvml, "full")
+    running = agent(env=preload.env)
+    load(running, [gpu], Constant(400))
+    running.wait_until(lambda s: (counted_mj(s, gpu) or 0) > 200_000)  # two ticks, so that every file is there
+    with running.watch() as watch:
+        for number, (name, begin) in enumerate(FAULTS.items(), start=1):
+            running.wait_until(
+                lambda s: s.value("gputally_state_write_success") == 1, what=f"good before {name}"
+            )
+            begin(preload)
+            failed = running.wait_until(lambda s: s.value("gputally_state_write_success") == 0, what=name)
+            assert failed.value("gputally_collector_success", collector="state") == 0
+            frozen_mj = counted_mj(failed, gpu) or 0
+            running.wait_until(lambda s, mj=frozen_mj: (counted_mj(s, gpu) or 0) > mj + 250_000, what=name)
+            for file in NAMES:
+                assert_whole(running.state_dir / file)
+            assert not list(running.state_dir.glob("*.tmp"))
+            preload.heal_disk()
+            running.wait_until(
+                lambda s: s.value("gputally_state_write_success") == 1, what=f"good after {name}"
+            )
+            assert len(running.lines("state not written, counters go on in memory")) == number, name
+            assert len(running.lines("state is written again")) == number, name
+    watch.assert_served()
+    watch.assert_no_decrease()
+    running.restart()
+    assert_exact(running, [gpu])
+
+
+def test_a_disk_that_is_full_from_the_start_stops_no_metering(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, preload: Preload
+) -> None:
+    (gpu,) = add_idle(fake_nvml, "full")
+    preload.fill_disk(0)
+    running = agent(env=preload.env)
+    load(running, [gpu], Constant(400))
+    assert_exact(running, [gpu])
+    assert running.value("gputally_state_write_success") == 0
+    status, seconds = running.terminate()
+    assert (status, seconds < 2.0) == (0, True)
+    assert len(running.lines("state not written")) == 1
+
+
+def assert_whole(file: Path) -> dict[str, object]:
+    """The checksum in the first line is that of the rest."""
+    checksum, _, body = file.read_bytes().partition(b"\n")
+    assert int(checksum, 16) == zlib.crc32(body), file
+    found = json.loads(body)
+    assert found["schema"] >= 1
+    return found
+
+
+def rewrite(file: Path, **changes: object) -> None:
+    """A state file that says something else, with a right checksum."""
+    body = json.dumps({**assert_whole(file), **changes}).encode()
+    file.write_bytes(b"%08x\n" % zlib.crc32(body) + body)
+
+
+@pytest.fixture
+def without_privileges(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Start the program so that permission bits hold for it, even when root runs the tests."""
+    if os.geteuid() != 0:
+        return
+    program = tmp_path / "unprivileged"
+    keep = "--bounding-set=-dac_override,-dac_read_search"
+    program.write_text(f'#!/bin/sh\nexec setpriv {keep} "{harness.PROGRAM}" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(harness, "PROGRAM", program)
+
+
+@pytest.mark.usefixtures("without_privileges")
+@pytest.mark.parametrize("mode", [0o000, 0o500], ids=["closed", "read-only"])
+def test_a_folder_without_permission_stops_no_metering_and_is_used_once_it_is_opened(
+    mode: int, agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
+) -> None:
+    (gpu,) = add_idle(fake_nvml, "full")
+    folder = tmp_path / "agent-0" / "state"
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    running = agent()
+    try:
+        load(running, [gpu], Constant(400))
+        running.wait_until(lambda s: (counted_mj(s, gpu) or 0) > 100_000)
+        assert running.value("gputally_state_write_success") == 0
+        assert len(running.lines("state not written", "Permission denied")) == 1
+    finally:
+        folder.chmod(0o700)
+    running.wait_until(lambda s: s.value("gputally_state_write_success") == 1)
+    running.restart()
+    assert_exact(running, [gpu])
+
+
+def test_a_missing_folder_is_made_for_this_user_alone(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
+) -> None:
+    fake_nvml.add_gpu()
+    folder = tmp_path / "not" / "there" / "yet"
+    running = agent(f"--state.dir={folder}")
+    running.wait_until(lambda s: s.value("gputally_state_write_success") == 1)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE((folder / name).stat().st_mode) for name in NAMES if (folder / name).exists()} == {
+        0o600
+    }
+
+
+def test_a_folder_that_vanishes_is_made_again(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
+) -> None:
+    (gpu,) = add_idle(fake_nvml, "full")
+    running = agent()
+    load(running, [gpu], Constant(400))
+    running.wait_until(lambda s: (counted_mj(s, gpu) or 0) > 50_000)
+    with running.watch() as watch:
+        running.state_dir.rename(tmp_path / "gone")
+        running.until((running.state_dir / NAMES[0]).exists, what="the state is there again")
+        running.wait_until(lambda s: s.value("gputally_state_write_success") == 1)
+    watch.assert_no_decrease()
+    assert len(running.lines("state not written")) <= 1
+    running.restart()
+    assert_exact(running, [gpu])
+
+
+def flip(file: Path) -> None:
+    """Change one bit in the middle."""
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+
+
+# What is done to the newest file alone, and to all: (damage, the word by which files are put aside)
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut in the middle": (lambda file: os.truncate(file, file.stat().st_size // 2), "corrupt"),
+    "empty": (lambda file: os.truncate(file, 0), "corrupt"),
+    "one bit": (flip, "corrupt"),
+    "random bytes": (lambda file: file.write_bytes(random.Random(1).randbytes(5000)), "corrupt"),  # noqa: S311 - no secret
+    "another format": (lambda file: rewrite(file, gpus=[1, 2]), "invalid"),
+}
+
+
+@pytest.fixture
+def stopped(
+    new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> tuple[RunningAgent, FakeGpu, Memory]:
+    """An agent that has metered for a moment and was stopped, and what it said last."""
+    (gpu,) = add_idle(fake_nvml, "full")
+    gpu.set(gpu_percent=50)
+    running = new_agent().start()
+    load(running, [gpu], Constant(400))
+    memory = Memory()
+    running.wait_until(lambda s: (counted_mj(s, gpu) or 0) > 150_000)
+    memory.check(running.scrape())
+    running.terminate()
+    return running, gpu, memory
+
+
+def start_on_copy(
+    new_agent: Callable[..., RunningAgent], first: RunningAgent, damage: Callable[[Path], object]
+) -> RunningAgent:
+    """Another agent on a copy of a state folder that was damaged meanwhile."""
+    running = new_agent()
+    shutil.copytree(first.state_dir, running.state_dir)
+    damage(running.state_dir)
+    return running.start()
+
+
+def test_a_damaged_newest_file_is_replaced_by_the_one_before_and_nothing_falls(
+    stopped: tuple[RunningAgent, FakeGpu, Memory], new_agent: Callable[..., RunningAgent]
+) -> None:
+    first, gpu, memory = stopped
+    for name, (damage, word) in DAMAGE.items():
+        running = start_on_copy(new_agent, first, lambda folder, damage=damage: damage(folder / NAMES[0]))
+        scrape = running.wait_until(lambda s: is_up(s, gpu), what=name)
+        memory.check(scrape)
+        assert scrape.value("gputally_state_recovered") == 1, name
+        assert len(running.lines("state recovered")) == 1, name
+        assert (running.state_dir / f"{NAMES[0]}.{word}").exists(), name
+        running.wait_until(lambda s: (counted_mj(s, gpu) or 0) >= true_mj(gpu) - 400_000, what=name)
+        running.stop()
+
+
+def test_when_no_file_is_left_metering_begins_anew_and_what_was_there_is_kept_aside(
+    stopped: tuple[RunningAgent, FakeGpu, Memory], new_agent: Callable[..., RunningAgent]
+) -> None:
+    """F30: garbage, another machine's files, a newer version's files: one warning, and never overwritten."""
+    first, gpu, _memory = stopped
+    for name, damage, word in (
+        ("random bytes", DAMAGE["random bytes"][0], "corrupt"),
+        ("another machine", lambda file: rewrite(file, host="0123456789abcdef"), "other_host"),
+        ("a newer version", lambda file: rewrite(file, schema=99), "future_schema"),
+    ):
+
+        def damage_all(folder: Path, damage: Callable[[Path], object] = damage) -> None:
+            for file in NAMES:
+                damage(folder / file)
+
+        running = start_on_copy(new_agent, first, damage_all)
+        scrape = running.wait_until(lambda s: is_up(s, gpu), what=name)
+        if word == "other_host" and not Path("/etc/machine-id").exists():
+            assert (counted_mj(scrape, gpu) or 0) > 150_000  # a machine without identity knows no other
+        else:
+            assert (counted_mj(scrape, gpu) or 0) < 150_000, name
+            assert len(running.lines("state not usable", NAMES[0])) == 1, name
+            assert (running.state_dir / f"{NAMES[0]}.{word}").exists(), name
+        assert scrape.value("gputally_state_recovered") == 0, name
+        running.wait_until(lambda s: s.value("gputally_state_write_success") == 1, what=name)
+        running.stop()
+
+
+def test_a_second_agent_on_the_same_folder_ends_with_one_line_and_harms_nothing(
+    agent: Callable[..., RunningAgent], new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    (gpu,) = add_idle(fake_nvml, "full")
+    first = agent()
+    load(first, [gpu], Constant(400))
+    second = new_agent(f"--state.dir={first.state_dir}").start(serving=False)
+    assert second.wait() == 1
+    assert second.log[-1] == (
+        f"gputally: error: {first.state_dir}: in use by another gputally (process {first.pid})"
+    )
+    assert not second.lines("Traceback")
+    assert_exact(first, [gpu])
+    first.terminate()
+    third = agent(f"--state.dir={first.state_dir}")
+    assert (counted_mj(third.wait_until(lambda s: is_up(s, gpu)), gpu) or 0) >= true_mj(gpu)
+
+
+def test_without_a_folder_nothing_is_written_and_nothing_is_said_about_it(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    gpu = fake_nvml.add_gpu()
+    running = agent("--state.dir=")
+    scrape = running.wait_until(lambda s: is_up(s, gpu))
+    assert scrape.value("gputally_state_write_success") is None
+    assert scrape.value("gputally_collector_success", collector="state") is None
+    assert [path.name for path in running.folder.iterdir()] == ["agent.log"]
+    assert uuid_of(gpu) in scrape.body

@@ -1,0 +1,193 @@
+"""`gputally check` on the fake driver: exit status, table, JSON, and nothing left behind."""
+
+import json
+import os
+import re
+import time
+
+import pytest
+
+from gputally.catalogue import BY_NAME, DEVICES
+from tests.cli.command import assert_refused, gputally
+
+PER_GPU = [family.name for family in DEVICES if family.labels[:1] == ("gpu",)]
+HIDDEN_IN_TABLE = {
+    f.name for f in DEVICES if f.name.endswith("_info") or f.section == BY_NAME["gpu_up"].section
+}
+NO_PROGRAMS = {"PATH": "/nonexistent"}
+
+
+@pytest.fixture
+def check(fake_nvml, tmp_path):
+    """Run `gputally check` on two cards, in an empty folder, with no other source on PATH."""
+    fake_nvml.add_gpu("h100", name="A card")
+    fake_nvml.add_gpu("p100", name="Another card")
+    folder = tmp_path / "empty"
+    folder.mkdir()
+
+    def run(*flags, **env):
+        answer = gputally("check", *flags, folder=folder, env={**fake_nvml.env, **NO_PROGRAMS, **env})
+        assert answer.err == ""
+        assert list(folder.iterdir()) == []
+        return answer
+
+    return run
+
+
+def no_driver(fake):
+    """The environment without the fake driver."""
+    return {"LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", ""), "FAKE_NVML_CONTROL": str(fake.path)}
+
+
+def rows(table: str) -> list[list[tuple[str, str]]]:
+    """(family, what stands behind it) of each GPU of a table."""
+    gpus = re.split(r"^  GPU .*$", table, flags=re.MULTILINE)[1:]
+    return [re.findall(r"^      (\w+) +(.+)$", gpu, re.MULTILINE) for gpu in gpus]
+
+
+def test_the_table_says_what_each_card_measures_and_why_the_rest_is_absent(check):
+    answer = check()
+    assert answer.status == 0
+    assert re.findall(r"^  GPU (.*)$", answer.out, re.MULTILINE) == [
+        "0  A card  GPU-00000000-0000-4000-8000-000000000000",
+        "1  Another card  GPU-00000000-0000-4000-8000-000000000001",
+    ]
+    gpus = rows(answer.out)
+    for shown in gpus:
+        assert [name for name, _ in shown] == [name for name in PER_GPU if name not in HIDDEN_IN_TABLE]
+        for name, text in shown:
+            unit = {"bytes": "[A-Z]iB", "hertz": "MHz"}.get(BY_NAME[name].unit, BY_NAME[name].unit)
+            number = r"[0-9,.]+" + ("%" if unit == "ratio" else f" {unit}" if unit else "")
+            assert re.fullmatch(rf"{number}|-  \S.*", text), (name, text)
+    full, p100 = map(dict, gpus)
+    assert full["gpu_power_watts"] == "100 watts"
+    assert full["gpu_memory_total_bytes"] == "80.00 GiB"
+    assert full["gpu_power_average_watts"] == "100 watts"
+    assert p100["gpu_power_average_watts"] == "-  not supported"
+    assert full["gpu_memory_temperature_celsius"] == "45 celsius"
+    assert p100["gpu_memory_temperature_celsius"] == "-  not supported"
+    assert full["gpu_mig_compute_slices"] == "-  not partitioned"
+
+
+def test_the_head_of_the_table_says_how_it_is_set_up(check, tmp_path):
+    (tmp_path / "c.yml").write_text("log: {level: error}\n")
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{a: {'$2b$10$' + 'x' * 53}}}\n")
+    flags = [f"--config.file={tmp_path / 'c.yml'}", f"--web.config.file={tmp_path / 'web.yml'}"]
+    flags += ["--web.listen-address=127.0.0.1:1", "--web.listen-address=[::1]:2", f"--state.dir={tmp_path}"]
+    head = re.sub(" +", " ", check(*flags).out.partition("\n  GPU")[0])
+    assert head.splitlines()[1:] == [
+        "",
+        f" configuration {tmp_path / 'c.yml'}",
+        " web 127.0.0.1:1, [::1]:2: passwords",
+        f" state {tmp_path}: writable",
+        "",
+        " SOURCE STATE WHAT IT SAYS",
+        " nvml used 2 GPUs, driver 580.1, CUDA 13.0",
+        " nvidia-smi absent nvidia-smi is not on PATH",
+        " nvtop absent nvtop is not on PATH",
+    ]
+
+
+def test_json_has_the_same_in_fixed_places(check):
+    answer = check("--format=json")
+    assert answer.status == 0
+    found = json.loads(answer.out)
+    assert list(found) == ["version", "configuration", "web", "state", "sources", "gpus"]
+    assert [(s["source"], s["works"], s["used"], s["reason"]) for s in found["sources"]] == [
+        ("nvml", True, True, ""),
+        ("nvidia-smi", False, False, "not_found"),
+        ("nvtop", False, False, "not_found"),
+    ]
+    assert [(gpu["index"], gpu["name"], gpu["up"]) for gpu in found["gpus"]] == [
+        ("0", "A card", True),
+        ("1", "Another card", True),
+    ]
+    for gpu in found["gpus"]:
+        assert list(gpu) == ["index", "uuid", "name", "up", "measured", "absent"]
+        assert sorted([*gpu["measured"], *gpu["absent"]]) == sorted(PER_GPU)
+        assert {type(value) for value in gpu["measured"].values()} == {float}
+        assert all(why.isprintable() and why for why in gpu["absent"].values())
+
+
+def test_without_a_driver_the_status_is_1_and_says_how_to_see_a_simulation(fake_nvml, check):
+    answer = check(**no_driver(fake_nvml))
+    assert answer.status == 1
+    assert "nvml           absent  libnvidia-ml.so.1 was not found" in answer.out
+    assert answer.out.endswith("--source=simulated shows what it would look like.\n")
+    found = json.loads(check("--format=json", **no_driver(fake_nvml)).out)
+    assert found["gpus"] == []
+    assert [source["works"] for source in found["sources"]] == [False] * 3
+
+
+def test_a_driver_without_gpus_is_status_1(fake_nvml, check):
+    fake_nvml.order([])
+    answer = check()
+    assert answer.status == 1
+    assert re.search(r"nvml +absent +no GPU found", answer.out)
+
+
+def test_a_source_that_was_not_asked_for_is_not_used_although_it_works(check):
+    answer = check("--source=nvidia-smi")
+    assert answer.status == 1
+    states = re.findall(r"^  (\S+) +(used|works|absent) ", answer.out, re.MULTILINE)
+    assert states == [("nvidia-smi", "absent"), ("nvml", "works"), ("nvtop", "absent")]
+
+
+def test_the_simulation_is_tried_only_if_asked_for(check):
+    assert "simulated" not in check().out
+    answer = check("--source=simulated", "--simulated.gpus=3")
+    assert answer.status == 0
+    assert re.findall(r"^  (\S+) +(?:used|works|absent) ", answer.out, re.MULTILINE) == ["simulated"]
+    assert len(rows(answer.out)) == 3
+
+
+def test_a_driver_that_hangs_is_given_up_in_time(fake_nvml, check):
+    fake_nvml.fault("nvmlInitWithFlags", hang=True)
+    began = time.monotonic()
+    answer = check("--format=json")
+    assert time.monotonic() - began < 15
+    assert answer.status == 1
+    nvml = json.loads(answer.out)["sources"][0]
+    assert (nvml["works"], nvml["reason"], nvml["message"]) == (False, "timeout", "does not answer")
+
+
+def test_one_card_that_hangs_is_shown_as_down_beside_the_other(fake_nvml, check):
+    fake_nvml.fault("nvmlDeviceGetUtilizationRates", gpu=1, hang=True)
+    began = time.monotonic()
+    answer = check()
+    assert time.monotonic() - began < 15
+    assert answer.status == 0
+    assert len(rows(answer.out)[0]) > 40
+    assert re.search(r"GPU 1 .*\n    down: timeout\n", answer.out), answer.out[-500:]
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("new", "can be made"),
+        ("a/b/c", "can be made"),
+        ("there", "writable"),
+        ("file/x", "cannot be written: Not a directory"),
+        ("x" * 300, "cannot be written: File name too long"),
+        ("loop/x", "cannot be written: Too many levels of symbolic links"),
+    ],
+)
+def test_the_state_folder_is_tried_and_left_as_it_was(folder, words, check, tmp_path):
+    place = tmp_path / "place"
+    (place / "there").mkdir(parents=True)
+    (place / "file").touch()
+    (place / "loop").symlink_to("loop")
+    before = sorted(path.name for path in place.rglob("*"))
+    answer = check(f"--state.dir={place / folder}")
+    assert answer.status == (1 if "cannot" in words else 0)
+    assert f"  state          {place / folder}: {words}\n" in answer.out
+    assert sorted(path.name for path in place.rglob("*")) == before
+
+
+def test_a_wrong_configuration_is_status_2_and_probes_nothing(fake_nvml, tmp_path):
+    (tmp_path / "c.yml").write_text("node: {sample_interval: 1}\n")
+    before = {entry.name for entry in tmp_path.iterdir()}
+    calls = fake_nvml.calls()
+    answer = gputally("check", "--config.file=c.yml", folder=tmp_path, env=fake_nvml.env)
+    assert "c.yml:1:25 node.sample_interval: expected a duration" in assert_refused(answer, tmp_path, before)
+    assert fake_nvml.calls() == calls
