@@ -29,7 +29,7 @@ IDENTITY = (
 
 _g, _c = _rows("Power and energy")
 POWER = (
-    _g("gpu_power_watts", unit="watts", labels=D, help="Power of the board as the driver reports it by default; a 1 s average on most cards since Ampere.", source="nvmlDeviceGetPowerUsage", record="fast", key="power_w"),
+    _g("gpu_power_watts", unit="watts", labels=D, help="Power of the board as the driver reports it by default; a 1 s average on most cards since Ampere.", source="NVML_FI_DEV_POWER_AVERAGE, else nvmlDeviceGetPowerUsage", record="fast", key="power_w"),
     _g("gpu_power_average_watts", unit="watts", labels=D, help="Power of the board, averaged by the driver over 1 s.", source="NVML_FI_DEV_POWER_AVERAGE", record="fast", key="power_average_w"),
     _g("gpu_power_instant_watts", unit="watts", labels=D, help="Power of the board at one instant.", source="NVML_FI_DEV_POWER_INSTANT", record="fast", key="power_instant_w"),
     _g("gpu_power_peak_watts", unit="watts", labels=D, help="Highest power sample of the last 60 s.", source="the largest power reading of each tick", record="counters", key="power_peak_w"),
@@ -42,7 +42,7 @@ POWER = (
     _g("gpu_energy_source_info", unit="", labels=(*D, "source", "reason"), help="Always 1; what the energy counter is fed from: counter, samples, average, instant or none.", source="the energy ladder"),
     _c("gpu_energy_clamped_joules_total", unit="joules", labels=D, help="Energy that the driver's counter claimed and physics forbids; not counted.", source="counter jumps above 1.2 times the power limit", record="counters", key="energy_clamped_joules"),
     _c("gpu_energy_unmeasured_seconds_total", unit="seconds", labels=D, help="Time for which no energy could be measured, so that none was counted.", source="gaps without a hardware counter, driver reloads", record="counters", key="energy_unmeasured_seconds"),
-    _c("gpu_throttle_seconds_total", unit="seconds", labels=(*D, "reason"), help="Time during which clocks were held down, by reason.", source="NVML_FI_DEV_CLOCKS_EVENT_REASON_* counters, else the reasons at each tick", record="counters", key="throttle_seconds"),
+    _c("gpu_throttle_seconds_total", unit="seconds", labels=(*D, "reason"), help="Time during which clocks were held down, by reason: sw_power_cap, sw_thermal, hw_thermal, hw_power_brake, sync_boost; thermal on older drivers.", source="NVML_FI_DEV_CLOCKS_EVENT_REASON_* counters, else the reasons at each tick", record="counters", key="throttle_seconds"),
     _g("gpu_throttle_active", unit="", labels=(*D, "reason"), help="1 while clocks are held down for this reason.", source="nvmlDeviceGetCurrentClocksEventReasons", record="slow", key="throttle_active"),
 )
 

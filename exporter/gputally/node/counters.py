@@ -13,7 +13,7 @@ from gputally.model.clock import NS_PER_SECOND
 from gputally.node import energy as ladder
 from gputally.node.follow import Family, Followed
 from gputally.node.gpustate import NO_FLOOR, UNKNOWN_BOOTS, GpuState, fresh, published_mj, rebooted
-from gputally.node.lanes import integrate
+from gputally.node.lanes import count_xids, integrate
 from gputally.node.power import Pace
 from gputally.node.statejson import from_json, to_json
 
@@ -80,8 +80,10 @@ def advance(state: GpuState, reading: Reading, now: Instant, ctx: Context) -> tu
     return _without_floor(after), replace(tick, events=(*dict.fromkeys(met), *events))
 
 
-def miss(state: GpuState, now: Instant, ctx: Context) -> GpuState:  # noqa: ARG001 - the pair of advance()
-    """A tick without a reading: nothing is integrated, and the next reading knows of it."""
+def miss(state: GpuState, now: Instant, new_xids: tuple[int, ...] = ()) -> GpuState:
+    """A tick without a reading: only what the failed read had heard counts; the next one knows of the gap."""
+    if new_xids:
+        state = replace(state, xids=count_xids(state.xids, new_xids, now.wall_ns))
     if state.gap or state.last is None:
         return state
     return replace(state, gap="missed")

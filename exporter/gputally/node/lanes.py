@@ -27,7 +27,7 @@ def integrate(state: GpuState, reading: Reading, now: Instant, watched_ns: int) 
         throttle=_throttle(state.throttle, fast, at_ns, watched_ns),
         pcie_transmit=_follow(state.pcie_transmit, fast.pcie_transmit_bytes, at_ns, PCIE_MOST),
         pcie_receive=_follow(state.pcie_receive, fast.pcie_receive_bytes, at_ns, PCIE_MOST),
-        xids=_xids(state.xids, fast.new_xids, now.wall_ns),
+        xids=count_xids(state.xids, fast.new_xids, now.wall_ns),
         power_peak=state.power_peak.push(at_ns, highest_w(fast)),
         utilization_peak=state.utilization_peak.push(at_ns, fast.utilization_ratio),
     )
@@ -74,7 +74,8 @@ def _throttle(family: Family, fast: FastReading, at_ns: int, watched_ns: int) ->
     return {**family, **{reason: family.get(reason, FROM_NOW).add(ns) for reason, ns in added.items()}}
 
 
-def _xids(seen: Mapping[str, Xid], new: Iterable[int], wall_ns: int) -> Mapping[str, Xid]:
+def count_xids(seen: Mapping[str, Xid], new: Iterable[int], wall_ns: int) -> Mapping[str, Xid]:
+    """Add XIDs to their counts; beyond MAX_XIDS kinds the new ones stand as `other`."""
     if not new:
         return seen
     xids = dict(seen)

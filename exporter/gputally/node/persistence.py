@@ -90,6 +90,8 @@ class Persistence:
             for uuid, state in found.states.items()
             if uuid in index
         }
+        if found.boot_id != self._boot_id and not found.clean:
+            return  # a power cut: what follows may be older than what was scraped, and an honest zero is better
         events = found.extra.get("events")
         for item in events if isinstance(events, list) else []:
             if isinstance(item, list) and len(item) == 3 and isinstance(item[2], int):

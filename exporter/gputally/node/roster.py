@@ -170,7 +170,9 @@ class Roster:
                 self._failing.add((uuid, name, why))
                 logger.warning("GPU %s: %s cannot be read: %s", uuid, name, why)
 
-    def down(self, uuid: str, reason: str, now: Instant, detail: str = "") -> None:
+    def down(
+        self, uuid: str, reason: str, now: Instant, detail: str = "", new_xids: tuple[int, ...] = ()
+    ) -> None:
         """The GPU gave no reading and shows none until it does; said once per change.
 
         One that has left meanwhile stays `gone`, whatever its last call came to.
@@ -179,15 +181,17 @@ class Roster:
         if entry is not None and entry.present:
             if entry.up:
                 self._event(uuid, "lost")
-            self._set_down(entry, reason, now, detail)
+            self._set_down(entry, reason, now, detail, new_xids)
 
-    def _set_down(self, entry: Entry, reason: str, now: Instant, detail: str = "") -> None:
+    def _set_down(
+        self, entry: Entry, reason: str, now: Instant, detail: str = "", new_xids: tuple[int, ...] = ()
+    ) -> None:
         if entry.up or entry.reason != reason:
             because = f"{reason}: {detail}" if detail else reason
             logger.warning("GPU %s (%s) is down: %s", entry.gpu.index, entry.gpu.uuid, because)
         entry.up, entry.reason = False, reason
         entry.fast = entry.slow = None
-        entry.state = counters.miss(entry.state, now, self._context(entry))
+        entry.state = counters.miss(entry.state, now, new_xids)
 
     def states(self) -> dict[str, tuple[Gpu, GpuState]]:
         """What the state file keeps."""
@@ -207,8 +211,8 @@ class Roster:
 
     @property
     def all_down(self) -> bool:
-        """Whether there are GPUs and none of them answers."""
-        return bool(self._entries) and not self.any_up
+        """Whether there are GPUs and none of them answers, though not all of them merely sleep."""
+        return not self.any_up and any(entry.reason != "suspended" for entry in self._entries.values())
 
     @property
     def any_up(self) -> bool:

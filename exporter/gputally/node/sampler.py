@@ -16,7 +16,7 @@ from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
 from gputally.node.roster import Roster
 from gputally.node.session import Phase, Session
-from gputally.node.sources.protocol import VersionMismatch
+from gputally.node.sources.protocol import SourceError, VersionMismatch
 from gputally.node.worker import Outcome, Worker
 
 logger = logging.getLogger(__name__)
@@ -191,8 +191,9 @@ class Sampler:
         self._health.read(outcome.seconds, reason)
         if isinstance(error, VersionMismatch):
             self.session.renew_process = str(error)
+        xids = error.new_xids if isinstance(error, SourceError) else ()
         for uuid in post.reader.uuids:
-            self._roster.down(uuid, reason, outcome.finished, sentence_of(error))
+            self._roster.down(uuid, reason, outcome.finished, sentence_of(error), xids)
 
     def _integrate(self, post: Post, result: ReadResult, finished: Instant) -> None:
         for uuid, description in result.descriptions.items():

@@ -41,7 +41,7 @@ class Rig:
     def miss(self, seconds: float = 1.0) -> None:
         """Wait, then get no reading."""
         self.wait(seconds)
-        self.state = counters.miss(self.state, self.now, self.ctx)
+        self.state = counters.miss(self.state, self.now)
 
     def restart(self, seconds: float = 0.0) -> None:
         """Stop the exporter and start it again after a while, in the same boot."""

@@ -86,7 +86,7 @@ class Machine:
 
     def miss(self, seconds: float) -> None:
         self.live(seconds)
-        self.state = counters.miss(self.state, self.now, self.ctx)
+        self.state = counters.miss(self.state, self.now)
         self.save()
         self.publish()
 

@@ -56,6 +56,15 @@ ABSENT = {
     "memory_utilization_ratio": "nvtop's mem_util is occupancy, not bandwidth",
     "power_limit_w": "nvtop does not print power limits",
     "throttle_active": "nvtop does not print why clocks are held down",
+    **dict.fromkeys(
+        (
+            *("power_average_w", "power_instant_w", "power_samples", "power_limit_enforced_w"),
+            *("power_limit_default_w", "power_limit_min_w", "power_limit_max_w"),
+            *("pcie_transmit_bytes", "pcie_receive_bytes", "nvlinks", "activity_ratio", "new_xids"),
+            *("ecc_volatile", "ecc_aggregate", "remapped_rows", "retired_pages", "mig_enabled"),
+        ),
+        "nvtop does not print it",
+    ),
 }
 
 Device = Mapping[str, str | None]

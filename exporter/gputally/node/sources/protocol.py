@@ -17,9 +17,14 @@ from gputally.model import Description, Inventory, Reading
 
 
 class SourceError(Exception):
-    """A fault of the source. `reason` is a word for a label; the message is a sentence for a person."""
+    """A fault of the source. `reason` is a word for a label; the message is a sentence for a person.
+
+    `new_xids` are those that the failed read had already taken from the driver: a GPU that falls off the bus
+    announces it by an XID, and no later reading would bring it.
+    """
 
     reason = "error"
+    new_xids: tuple[int, ...] = ()
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)

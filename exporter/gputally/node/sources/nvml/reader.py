@@ -65,10 +65,13 @@ class GpuReader:
         self._device.begin()
         try:
             reading = self._read(slow=slow)
-        except GpuLost:
-            self._on_lost()
+        except SourceError as error:
+            error.new_xids = tuple(self._fast.events.pending)
+            if isinstance(error, GpuLost):
+                self._on_lost()
             raise
-        self._fast.events.pending.clear()  # handed on with this reading
+        finally:
+            self._fast.events.pending.clear()  # handed on with the reading, or with the error
         return {self.uuids[0]: reading}
 
     def close(self) -> None:
