@@ -91,7 +91,7 @@ class Persistence:
             if uuid in index
         }
         if found.boot_id != self._boot_id and not found.clean:
-            return  # a power cut: what follows may be older than what was scraped, and an honest zero is better
+            return  # a power cut: the rest may be older than what was scraped; zero is an honest reset
         events = found.extra.get("events")
         for item in events if isinstance(events, list) else []:
             if isinstance(item, list) and len(item) == 3 and isinstance(item[2], int):

@@ -59,21 +59,20 @@ def test_without_a_driver_the_exporter_tells_about_itself_and_takes_the_driver_w
     assert_exact(running, [gpu])
 
 
-def test_a_driver_that_is_loaded_late_is_found_by_trying_less_and_less_often(
+def test_a_driver_that_is_loaded_late_is_found_by_trying_again(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
     """The library is there at boot, the kernel module is not."""
     (gpu,) = add_idle(fake_nvml, "full")
     fake_nvml.fault("nvmlInitWithFlags", code=9)
     running = agent("--source=nvml")
-    running.until(lambda: fake_nvml.calls("nvmlInitWithFlags") == 2)
-    down = running.scrape()
+    running.until(lambda: fake_nvml.calls("nvmlInitWithFlags") == 1)
+    down = running.wait_until(lambda s: samples(s) > 2)
     assert down.label("gputally_driver_down_info", "reason") == "driver_not_loaded"
-    assert samples(down) >= 4
     assert len(running.lines("kernel module is not loaded")) == 1
     fake_nvml.clear("nvmlInitWithFlags")
     load(running, [gpu], Constant(300))
-    assert fake_nvml.calls("nvmlInitWithFlags") == 3
+    assert fake_nvml.calls("nvmlInitWithFlags") == 2
     assert_exact(running, [gpu])
 
 
@@ -90,7 +89,7 @@ def test_many_gpus_are_all_metered_at_every_tick_of_250_ms(
         gpu.set_processes([Process(1, sm=30), Process(running.pid, sm=20)])
     load(running, gpus, Constant(300))
     start = running.scrape()
-    end = running.wait_until(lambda s: samples(s) >= samples(start) + 12)
+    end = running.wait_until(lambda s: samples(s) >= samples(start) + 8)
     assert end.value("gputally_sample_gaps_total") == 0
     assert all(is_up(end, gpu) for gpu in gpus)
     for slot, gpu in enumerate(gpus):

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from gputally.node.sources.simulated import SimulatedSource
 
 AUTO = ("nvml", "nvidia-smi", "nvtop")  # in this order; the simulation must be asked for
-PROGRAM_DEADLINE_SECONDS = 10.0  # above the deadline after which the program itself is killed
+PROGRAM_DEADLINE_SECONDS = 16.0  # above the deadlines after which the programs themselves are killed
 
 
 def choices(settings: NodeSettings, clock: Clock, *, processes: bool) -> tuple[Choice, ...]:
     """The sources to be tried, in order."""
     known: Mapping[str, Choice] = {
         "nvml": Choice("nvml", partial(_nvml, settings, clock, processes=processes)),
-        "nvidia-smi": Choice("nvidia-smi", _nvidia_smi, PROGRAM_DEADLINE_SECONDS),
+        "nvidia-smi": Choice(
+            "nvidia-smi", partial(_nvidia_smi, processes=processes), PROGRAM_DEADLINE_SECONDS
+        ),
         "nvtop": Choice("nvtop", _nvtop, PROGRAM_DEADLINE_SECONDS),
         "simulated": Choice("simulated", partial(_simulated, settings, clock)),
     }
@@ -43,10 +45,10 @@ def _nvml(settings: NodeSettings, clock: Clock, *, processes: bool) -> Source:
     )
 
 
-def _nvidia_smi() -> Source:
+def _nvidia_smi(*, processes: bool) -> Source:
     from gputally.node.sources.nvidia_smi import NvidiaSmiSource  # noqa: PLC0415
 
-    return NvidiaSmiSource()
+    return NvidiaSmiSource(processes=processes)
 
 
 def _nvtop() -> Source:

@@ -47,7 +47,7 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any]]] = [
     ("temperature_margin_c", {"temperature_margin": -1000}),
     ("fan_ratio.0", {"fan_percent": (ALL_ONES_32,)}),
     ("clock_hz.memory", {"clock_mhz": {2: ALL_ONES_32}}),
-    ("clock_hz.graphics", {"clock_mhz": {0: 10_001}}),
+    ("clock_hz.graphics", {"clock_mhz": {0: 40_001}}),
     ("performance_state", {"performance_state": 16}),
     ("engine_ratio.encoder", {"encoder_percent": ALL_ONES_32}),
     ("engine_ratio.ofa", {"ofa_percent": 101}),
