@@ -41,9 +41,9 @@ def test_when_the_whole_driver_fails_everything_is_down_and_comes_back_by_itself
     watch.assert_served()
     watch.assert_no_decrease()
     reasons = {s.label("gputally_driver_down_info", "reason") for s in watch.scrapes}
-    assert reasons == {None, "reopening", "unknown"}
-    assert {down_reason(s, "0") for s in watch.scrapes} == {None, "unknown"}
-    assert {down_reason(s, "1") for s in watch.scrapes} == {None, "unknown"}
+    assert {"unknown"} <= reasons <= {None, "reopening", "unknown"}
+    for gpu in ("0", "1"):
+        assert {"unknown"} <= {down_reason(s, gpu) for s in watch.scrapes} <= {None, "unknown"}
     assert len(running.lines("is down")) == 2
     assert running.lines("is down", "daemon-reload")
     assert fake_nvml.calls("nvmlInitWithFlags") <= 3  # each attempt waits twice as long as the one before

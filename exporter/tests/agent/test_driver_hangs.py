@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.agent.running import RunningAgent, Scrape
-    from tests.fakenvml import FakeNvml
+    from tests.fakenvml import FakeGpu, FakeNvml
 
 INTERVAL_S = 0.25
 POWER = "nvmlDeviceGetPowerUsage"  # called on cards without the driver's own average, such as the A100
@@ -47,7 +47,7 @@ def test_a_hung_power_call_costs_that_gpu_alone_and_its_energy_is_booked_when_it
         down = running.wait_until(lambda s: not is_up(s, second), timeout=5.0, what="gpu_up 0")
         assert time.monotonic() - hung_at <= 5.0
         ticks = down.value("gputally_samples_total") or 0
-        stuck = running.wait_until(lambda s: (s.value("gputally_samples_total") or 0) >= ticks + 8)
+        stuck = running.wait_until(lambda s: (s.value("gputally_samples_total") or 0) >= ticks + 4)
         frozen_mj = counted_mj(stuck, second)
         released_at = time.monotonic()
         fake_nvml.release()
@@ -75,27 +75,6 @@ def test_a_hung_power_call_costs_that_gpu_alone_and_its_energy_is_booked_when_it
     assert len(running.lines("GPU 1", "is up")) == 2  # at the start and now
     assert_exact(running, (first, second, third))
     assert (running.threads, running.fds) == (threads, fds)
-
-
-def test_a_gpu_whose_every_call_hangs_does_not_stop_the_others_when_the_list_is_read_anew(
-    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
-) -> None:
-    """A third GPU is pulled out meanwhile: looking at the list hangs as well, and metering goes on."""
-    first, second, third = add_idle(fake_nvml, "full", "full", "full")
-    running = agent()
-    load(running, (first, second, third), Square(100, 500, 0.3))
-    fake_nvml.fault("*", gpu=1, hang=True)
-    running.until(lambda: fake_nvml.hanging(gpu=1) > 0)
-    with running.watch() as watch:
-        fake_nvml.order([0, 1])
-        running.wait_until(lambda s: not is_up(s, second) and not is_up(s, third))
-    watch.assert_served()
-    assert max(age(s, "0") for s in watch.scrapes) < 2 * INTERVAL_S
-    assert fake_nvml.hanging(gpu=1) <= 2  # its own worker, and the search
-    fake_nvml.clear("*", gpu=1)
-    fake_nvml.order([0, 1, 2])
-    running.wait_until(lambda s: is_up(s, second) and is_up(s, third))
-    assert_exact(running, (first, second, third))
 
 
 def test_a_gpu_that_is_pulled_out_and_whose_event_set_cannot_be_freed_stops_nobody(
@@ -150,21 +129,29 @@ def test_a_hung_search_for_changes_stops_no_metering_not_even_when_asked_to_let_
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
     """The driver's count of GPUs hangs; SIGUSR1 cannot be served meanwhile and must not cost readings."""
-    (gpu,) = add_idle(fake_nvml, "full")
+    first, second = add_idle(fake_nvml, "full", "full")
     running = agent("--nvml.release=1s")
-    load(running, [gpu], Constant(300))
+    load(running, (first, second), Constant(300))
     fake_nvml.fault("nvmlDeviceGetCount_v2", hang=True)
     fake_nvml.wait_for_hang("nvmlDeviceGetCount_v2")
+    fake_nvml.order([0])  # it leaves unnoticed by the search, but answers no more
     running.ask_to_release()
-    at = running.wait_until(lambda s: is_up(s, gpu)).value("gpu_last_reading_timestamp_seconds") or 0
-    running.wait_until(
-        lambda s: (s.value("gpu_last_reading_timestamp_seconds") or 0) > at + 1.0,
-        timeout=8.0,
-        what="readings go on",
+    asked = running.scrape()
+    later = running.wait_until(
+        lambda s: read_at(s, first) > read_at(asked, first) + 1.0, timeout=8.0, what="readings go on"
     )
-    assert running.value("gputally_driver_up") == 1
+    assert later.value("gputally_driver_up") == 1
+    assert running.lines("cannot release the driver")
+    running.wait_until(lambda s: s.label("gpu_down_info", "reason", uuid=uuid_of(second)) == "lost")
+    fake_nvml.order([0, 1])
     fake_nvml.release()
-    assert_exact(running, [gpu])
+    running.wait_until(lambda s: is_up(s, first) and is_up(s, second))
+    assert_exact(running, (first, second))
+
+
+def read_at(scrape: Scrape, gpu: FakeGpu) -> float:
+    """Unix time of the latest good reading of a GPU."""
+    return scrape.value("gpu_last_reading_timestamp_seconds", uuid=uuid_of(gpu)) or 0.0
 
 
 def test_the_end_does_not_wait_for_a_hung_call_and_loses_nothing(

@@ -93,7 +93,7 @@ def _visit(fake: FakeNvml, agent: RunningAgent, cards: dict[str, FakeGpu]) -> Wa
     for card in ("lost", "busy", "memory", "power", "whole", "sliced", "divided"):
         cards[card].power = Square(100, 500, 0.3)
     before = agent.wait_until(
-        lambda s: all((counted_mj(s, gpu) or 0) > 8 * TICK_MJ for gpu in cards.values())
+        lambda s: all((counted_mj(s, gpu) or 0) > 4 * TICK_MJ for gpu in cards.values())
     )
     with agent.watch() as watch:
         cards["dips"].shift_energy(-1)

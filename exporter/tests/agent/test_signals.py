@@ -158,11 +158,11 @@ def test_what_can_change_while_running_does_and_what_cannot_is_named(
     file = tmp_path / "gputally.yml"
     file.write_text("{}\n")
     running = agent("--sample.interval=", "--log.format=logfmt", f"--config.file={file}")
-    running.wait_until(lambda s: is_paced(s, 1.0) and (s.value("gputally_samples_total") or 0) > 1)
+    running.wait_until(lambda s: is_paced(s, 1.0) and s.value("gputally_samples_total"))
     file.write_text("node: {sample_interval: 250ms, source: nvtop}\nlog: {level: error, format: json}\n")
     running.signal(signal.SIGHUP)
     running.wait_until(lambda s: is_paced(s, 0.25))
-    assert ticks_within(running, 1.5) >= 4
+    assert ticks_within(running, 1.0) >= 3
     assert messages(running, "takes effect at the next start") == [
         "source changed; it takes effect at the next start"
     ]
