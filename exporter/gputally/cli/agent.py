@@ -166,6 +166,8 @@ class Agent:
 
     async def _renewal_is_due(self) -> bool:
         latest = self.sampler.latest
+        if latest.report.stuck_workers:
+            return False  # execve(2) waits for every thread to end, and one inside the driver may never
         if latest.report.process.get("resident_bytes", 0.0) > self._settings.memory_limit_bytes:
             return True
         if not self.sampler.session.renew_process:

@@ -62,9 +62,10 @@ class Trial:
             return False
         self._at = now
         null = asyncio.subprocess.DEVNULL
+        isolated = ["-I"] if sys.flags.isolated else []  # as this process was started, so its successor
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", _TRIAL, self._source, stdin=null, stdout=null, stderr=null
+                sys.executable, *isolated, "-c", _TRIAL, self._source, stdin=null, stdout=null, stderr=null
             )
             return await asyncio.wait_for(self._process.wait(), TRIAL_SECONDS) == 0
         except TimeoutError:

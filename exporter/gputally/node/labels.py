@@ -6,7 +6,12 @@ byte that is no UTF-8, and it hands control and right-to-left characters on to t
 
 import hashlib
 import unicodedata
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
+from gputally.model import Description, Driver
+
+Record = TypeVar("Record", Description, Driver)
 LIMIT = 128  # characters
 _MARK = "~"
 _DIGEST_BYTES = 4
@@ -40,3 +45,13 @@ def label_text(raw: str | bytes, limit: int = LIMIT) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def clean_texts(record: Record) -> Record:
+    """A record whose texts have passed the sanitiser: names and serials are a driver's own words."""
+    changes: dict[str, Any] = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, str) and (text := label_text(value)) != value:
+            changes[field.name] = text
+    return replace(record, **changes) if changes else record

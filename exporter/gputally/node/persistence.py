@@ -90,8 +90,8 @@ class Persistence:
             for uuid, state in found.states.items()
             if uuid in index
         }
-        if found.boot_id != self._boot_id and not found.clean:
-            return  # a power cut: the rest may be older than what was scraped; zero is an honest reset
+        if found.recovered or (found.boot_id != self._boot_id and not found.clean):
+            return  # the rest may be older than what was scraped, and zero is an honest reset
         events = found.extra.get("events")
         for item in events if isinstance(events, list) else []:
             if isinstance(item, list) and len(item) == 3 and isinstance(item[2], int):

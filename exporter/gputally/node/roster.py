@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 FORGET_SECONDS = 86_400.0
 GONE = "gone"  # the driver is open and does not list it
 RELEASED = "released"  # let go on purpose, which is no loss
+SUSPENDED = "suspended"  # a laptop's GPU asleep, which reading would wake
+QUIET = frozenset({SUSPENDED, RELEASED})  # down, but nothing is wrong
 PASSING = ("starting", "reopening")  # say less than what was known before
 EVENTS = ("added", "lost", "returned", "removed", "driver_reload", "reboot")
 
@@ -94,7 +96,8 @@ class Roster:
         self.interval_ns = interval_ns
         self.epoch = 0
         self.rejected: dict[str, int] = {}
-        self._failing: set[tuple[str, str, str]] = set()  # (uuid, reading, reason), said once
+        self._failing: dict[str, set[tuple[str, str]]] = {}  # uuid -> (reading, reason) of its latest reading
+        self._long_interval: tuple[int, int] = (0, 0)  # the interval before, and until when it may still show
         self.events: dict[tuple[str, str], int] = dict(memory.events)
         self._memory = memory
         self._entries: dict[str, Entry] = {
@@ -140,9 +143,21 @@ class Roster:
         entry.present = False
         # While the driver is not open nobody knows whether it is still there.
         entry.gone_at = (entry.gone_at or now) if why == GONE else None
-        if entry.gone_at is not None and now.seconds_since(entry.gone_at) > FORGET_SECONDS:
-            del self._entries[entry.gpu.uuid]
-            logger.info("GPU forgotten after a day: %s", entry.gpu.uuid)
+        if entry.gone_at is not None and _seconds_gone(entry, entry.gone_at, now) > FORGET_SECONDS:
+            self._forget(entry.gpu.uuid)
+
+    def _forget(self, uuid: str) -> None:
+        """Show it no longer. Its counters stay in the state folder, for the day on which it comes back."""
+        del self._entries[uuid]
+        self._failing.pop(uuid, None)
+        for event in EVENTS:
+            self.events.pop((uuid, event), None)
+        logger.info("GPU forgotten after a day: %s", uuid)
+
+    def pace(self, interval_ns: int, now: Instant) -> None:
+        """Readings come at another interval from now on; the one under way is still as long as before."""
+        self._long_interval = (self.interval_ns, now.boot_ns + 2 * self.interval_ns)
+        self.interval_ns = interval_ns
 
     def took(self, uuid: str, reading: Reading, at: Instant) -> Tick | None:
         """Integrate a reading; the GPU is up. None for a GPU that has left meanwhile."""
@@ -154,7 +169,7 @@ class Roster:
         entry.fast, entry.read_at = reading.fast, at
         if reading.slow is not None:
             entry.slow = reading.slow
-        entry.state, tick = counters.advance(entry.state, reading, at, self._context(entry))
+        entry.state, tick = counters.advance(entry.state, reading, at, self._context(entry, at))
         for word in tick.events:
             if word in EVENTS:
                 self._event(uuid, word)
@@ -165,10 +180,10 @@ class Roster:
         return tick
 
     def _note_failures(self, uuid: str, reading: Reading) -> None:
-        for name, why in reading.failed.items():
-            if (uuid, name, why) not in self._failing:
-                self._failing.add((uuid, name, why))
-                logger.warning("GPU %s: %s cannot be read: %s", uuid, name, why)
+        failing = set(reading.failed.items())
+        for name, why in failing - self._failing.get(uuid, set()):
+            logger.warning("GPU %s: %s cannot be read: %s", uuid, name, why)
+        self._failing[uuid] = failing
 
     def down(
         self, uuid: str, reason: str, now: Instant, detail: str = "", new_xids: tuple[int, ...] = ()
@@ -179,7 +194,7 @@ class Roster:
         """
         entry = self._entries.get(uuid)
         if entry is not None and entry.present:
-            if entry.up:
+            if entry.up and reason not in QUIET:
                 self._event(uuid, "lost")
             self._set_down(entry, reason, now, detail, new_xids)
 
@@ -212,7 +227,8 @@ class Roster:
     @property
     def all_down(self) -> bool:
         """Whether there are GPUs and none of them answers, though not all of them merely sleep."""
-        return not self.any_up and any(entry.reason != "suspended" for entry in self._entries.values())
+        entries = [entry for entry in self._entries.values() if entry.present] or self._entries.values()
+        return not self.any_up and any(entry.reason != SUSPENDED for entry in entries)
 
     @property
     def any_up(self) -> bool:
@@ -228,13 +244,21 @@ class Roster:
     def _event(self, uuid: str, event: str) -> None:
         self.events[uuid, event] = self.events.get((uuid, event), 0) + 1
 
-    def _context(self, entry: Entry) -> Context:
+    def _context(self, entry: Entry, at: Instant) -> Context:
+        before_ns, until_ns = self._long_interval
         return Context(
             boot_id=self.boot_id,
-            interval_ns=self.interval_ns,
+            interval_ns=max(self.interval_ns, before_ns) if at.boot_ns < until_ns else self.interval_ns,
             power_limit_w=entry.power_limit_w(),
             epoch=self.epoch,
         )
+
+
+def _seconds_gone(entry: Entry, gone_at: Instant, now: Instant) -> float:
+    """By the wall clock since it was last read, so that a restart of the exporter begins no new day."""
+    last = entry.state.last
+    by_wall = (now.wall_ns - last.wall_ns) / 1e9 if last is not None else 0.0
+    return max(now.seconds_since(gone_at), by_wall)
 
 
 def _order(entry: Entry) -> tuple[bool, int, str]:

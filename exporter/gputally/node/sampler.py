@@ -4,6 +4,7 @@ A scrape reads `latest`, which is replaced by one assignment; it waits for nothi
 """
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -12,16 +13,17 @@ from queue import Empty, SimpleQueue
 from gputally.model import Clock, HostCounters, Instant, SelfReport, Snapshot, WebReport
 from gputally.node.crew import SLOW_SECONDS, Crew, Post, ReadResult
 from gputally.node.health import Health, sentence_of, word_of
+from gputally.node.hostwatch import HostWatch
+from gputally.node.labels import clean_texts
 from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
-from gputally.node.roster import Roster
+from gputally.node.roster import SUSPENDED, Roster
 from gputally.node.session import Phase, Session
 from gputally.node.sources.protocol import SourceError, VersionMismatch
-from gputally.node.worker import Outcome, Worker
+from gputally.node.worker import Outcome
 
 logger = logging.getLogger(__name__)
 PATIENCE = 0.8  # share of the interval for which a tick waits; what comes later counts at the next tick
-HOST_DEADLINE_SECONDS = 10.0
 STOP_POLL_SECONDS = 0.1  # a tick that waits for a hung call notices a stop after so long
 CLOSE_SECONDS = 0.3  # how long the end waits for the driver to be shut down
 
@@ -49,17 +51,17 @@ class Sampler:
         self.latest = Snapshot(at=None, report=SelfReport(interval_seconds=interval_seconds))
         self._crew, self._roster, self._persistence = crew, roster, persistence
         self._outcomes, self._clock = outcomes, clock
-        self._processes, self._read_host = processes, host
+        self._processes = processes
         self._web_report, self._own_figures = web_report, own_figures
-        self._host_worker = Worker("host", outcomes, clock) if host is not None else None
-        self._host: HostCounters | None = None
-        self._host_at: Instant | None = None
         self._figures: dict[str, float] = {}
         self._figures_at: Instant | None = None
         self._health = Health()
+        self._host = HostWatch(host, outcomes, clock, self._health) if host is not None else None
+        self._looked_at: Instant | None = None
         self._samples = 0
         self._gaps = 0
         self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def start(self) -> None:
@@ -69,6 +71,7 @@ class Sampler:
     def stop(self, timeout_seconds: float = 1.5) -> None:
         """End after the running tick and write the state; returns in time even if a driver call hangs."""
         self._stop.set()
+        self._wake.set()
         self._thread.join(timeout_seconds)
         if self._thread.is_alive():  # in a disk that does not answer; each tick has written its own state
             logger.error("stopped without a last word to the state folder")
@@ -89,8 +92,10 @@ class Sampler:
 
     def pace(self, interval_ns: int) -> None:
         """Tick at another interval from now on."""
-        self.interval_seconds = interval_ns / 1e9
-        self._roster.interval_ns = interval_ns
+        if interval_ns != self._roster.interval_ns:
+            self.interval_seconds = interval_ns / 1e9
+            self._roster.pace(interval_ns, self._clock())
+            self._wake.set()
 
     @property
     def alive(self) -> bool:
@@ -114,20 +119,24 @@ class Sampler:
             if now_ns > due + 2 * interval_ns:  # suspended, stopped or starved: begin a new grid
                 self._gaps += 1
                 due = now_ns
-            self._stop.wait(max(0, due - now_ns) / 1e9)
+            if self._wake.wait(max(0, due - now_ns) / 1e9):
+                self._wake.clear()
+                due = self._clock().boot_ns
 
     def tick(self) -> None:
         """One round: start reads, wait a little, integrate what came, publish."""
         began = self._clock()
         self._drain()
         self.session.step(began, readers_idle=self._crew.idle, stuck=self._crew.stuck > 0)
-        self._start_host(began)
+        if self._host is not None:
+            self._host.start(began)
         self._start_reads(began)
         readers = self.session.readers
         self._wait(began)
         if self.session.readers != readers:  # newcomers are read in the tick that found them
             self._start_reads(began)
             self._wait(began)
+        self._drain()
         now = self._clock()
         self._look_around(now)
         if self._processes is not None:
@@ -146,9 +155,10 @@ class Sampler:
 
     def _wait(self, began: Instant) -> None:
         """Take outcomes until all that was started now is back, or patience ends."""
-        until = began.boot_ns + int(self.interval_seconds * PATIENCE * 1e9)
+        deadline = self.session.choice.deadline_seconds if self.session.choice is not None else math.inf
+        until = began.boot_ns + int(min(self.interval_seconds * PATIENCE, deadline) * 1e9)
         workers = [post.worker for post in self._crew] + [self.session.scout]
-        workers += [self._host_worker] if self._host_worker is not None else []
+        workers += [self._host.worker] if self._host is not None else []
         while any(w.busy_since is not None and w.busy_since.boot_ns >= began.boot_ns for w in workers):
             left = (until - self._clock().boot_ns) / 1e9
             if left <= 0 or self._stop.is_set():
@@ -171,8 +181,10 @@ class Sampler:
             self.session.handle(outcome)
             self._roster.epoch = self.session.epoch
             self._update_presence(outcome.finished)
-        elif outcome.worker is self._host_worker:
-            self._handle_host(outcome)
+        elif self._host is not None and outcome.worker is self._host.worker:
+            self._host.handle(outcome)
+            if self._host.figures is not None:
+                self._persistence.host_joules.update(self._host.figures.energy_joules)
         elif (post := self._crew.take(outcome)) is not None:
             self._handle_read(post, outcome)
 
@@ -187,8 +199,11 @@ class Sampler:
             self._health.read(outcome.seconds)
             return
         reason = word_of(error)
-        self._health.count(self._source_name, reason)
-        self._health.read(outcome.seconds, reason)
+        if reason == SUSPENDED:
+            self._health.read(outcome.seconds)  # asleep is no fault
+        else:
+            self._health.count(self._source_name, reason)
+            self._health.read(outcome.seconds, reason)
         if isinstance(error, VersionMismatch):
             self.session.renew_process = str(error)
         xids = error.new_xids if isinstance(error, SourceError) else ()
@@ -198,7 +213,7 @@ class Sampler:
     def _integrate(self, post: Post, result: ReadResult, finished: Instant) -> None:
         for uuid, description in result.descriptions.items():
             if (entry := self._roster.entry(uuid)) is not None:
-                entry.description = description
+                entry.description = clean_texts(description)
         for uuid in post.reader.uuids:
             if (reading := result.readings.get(uuid)) is None:
                 self._roster.down(uuid, "no_reading", finished)
@@ -210,8 +225,10 @@ class Sampler:
     def _look_around(self, now: Instant) -> None:
         """Mark those whose call is overdue; ask for a fresh start when nobody answers."""
         self._update_presence(now)
-        choice = self.session.choice
-        if choice is not None:
+        hung, choice = self.session.hangs(now), self.session.choice
+        pause, self._looked_at = now.seconds_since(self._looked_at or now), now
+        # After a long pause (a freezer, a suspended machine) it was not the calls that stood still.
+        if choice is not None and pause <= self.interval_seconds + choice.deadline_seconds:
             late = self._crew.overdue(now, choice.deadline_seconds)
             for uuid in (uuid for post in late for uuid in post.reader.uuids):
                 entry = self._roster.entry(uuid)
@@ -219,7 +236,9 @@ class Sampler:
                     self._health.count(choice.name, "timeout")
                 self._roster.down(uuid, "timeout", now)
             trouble = "" if self.session.phase is Phase.OPEN else self.session.reason
-            self._health.judge(choice.name, trouble or ("timeout" if late else ""))
+            self._health.judge(choice.name, trouble or ("timeout" if late or hung else ""))
+        elif hung:
+            self._health.note("source", 0.0, "timeout")
         if self.session.phase is Phase.OPEN and self._roster.all_down:
             self.session.reopen(now)
         elif self._roster.any_up:
@@ -245,26 +264,6 @@ class Sampler:
     def _look_at_self(self) -> None:
         self._figures = self._own_figures()
 
-    def _start_host(self, now: Instant) -> None:
-        worker, read = self._host_worker, self._read_host
-        if worker is None or read is None:
-            return
-        if worker.idle and (self._host_at is None or now.seconds_since(self._host_at) >= SLOW_SECONDS):
-            self._host_at = now
-            worker.submit(read)
-        elif worker.busy_since is not None and now.seconds_since(worker.busy_since) > HOST_DEADLINE_SECONDS:
-            self._host = None
-            self._health.note("host", 0.0, "timeout")
-
-    def _handle_host(self, outcome: Outcome) -> None:
-        self._host = outcome.value if isinstance(outcome.value, HostCounters) else None
-        if self._host is not None:
-            self._persistence.host_joules.update(self._host.energy_joules)
-        reason = word_of(outcome.error) if outcome.error is not None else ""
-        if reason:
-            self._health.count("host", reason)
-        self._health.note("host", outcome.seconds, reason)
-
     @property
     def _source_name(self) -> str:
         return self.session.choice.name if self.session.choice is not None else "source"
@@ -274,7 +273,7 @@ class Sampler:
             at=now,
             driver=self.session.driver,
             gpus=self._roster.snapshots(now),
-            host=self._host,
+            host=self._host.figures if self._host is not None else None,
             report=self._report(),
             web=self._web_report(),
         )
@@ -290,7 +289,7 @@ class Sampler:
             device_events=self._roster.device_events(),
             samples=self._samples,
             sample_gaps=self._gaps,
-            stuck_workers=self._crew.stuck,
+            stuck_workers=self._crew.stuck + self.session.hung,
             driver_up=self.session.phase is Phase.OPEN,
             driver_reason=self.session.reason,
             state_write_success=self._persistence.write_success,

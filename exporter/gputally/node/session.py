@@ -13,6 +13,7 @@ from queue import SimpleQueue
 
 from gputally.model import Clock, Driver, Gpu, Instant, Inventory
 from gputally.node.health import word_of
+from gputally.node.labels import clean_texts
 from gputally.node.sources.protocol import Reader, Source, Unavailable, VersionMismatch
 from gputally.node.worker import Outcome, Worker
 
@@ -21,6 +22,8 @@ FIRST_RETRY_SECONDS = 1.0
 LAST_RETRY_SECONDS = 30.0
 FIRST_REOPEN_SECONDS = 5.0  # with every GPU down, start afresh after this long, then twice as long
 REOPEN_SECONDS = 300.0
+BETTER_SECONDS = 60.0  # with a fallback open, the better sources are tried this often
+OPEN_SECONDS = 20.0  # without persistence mode a driver may take long to open, but not longer
 
 
 class Phase(Enum):
@@ -79,7 +82,10 @@ class Session:
     _reopen_seconds: float = FIRST_REOPEN_SECONDS
     _release_for: float | None = None
     _released_at: Instant | None = None
-    _reopen: bool = False
+    _reopen: bool = False  # a scan said that everything must be opened again
+    _hopeless: bool = False  # no GPU answers
+    _better_at: Instant | None = None  # when sources before the open one were last tried
+    _hung: bool = False
     _opened_at: Instant | None = None
 
     @property
@@ -96,17 +102,18 @@ class Session:
     def reopen(self, now: Instant) -> None:
         """Ask for a fresh start because every GPU is down; less and less often, up to REOPEN_SECONDS."""
         if self._opened_at is None or now.seconds_since(self._opened_at) >= self._reopen_seconds:
-            self._reopen = True
+            self._hopeless = True
             self._reopen_seconds = min(self._reopen_seconds * 2, REOPEN_SECONDS)
 
     def well(self) -> None:
         """Say that a GPU answers, so that the next trouble is met without delay."""
+        self._hopeless = False
         self._reopen_seconds = FIRST_REOPEN_SECONDS
 
     @property
     def wants_quiet(self) -> bool:
         """Whether readers should not be started, because the source is about to be closed."""
-        return self._release_for is not None or self._reopen
+        return self._release_for is not None or self._reopen or self._hopeless
 
     def step(self, now: Instant, *, readers_idle: bool, stuck: bool) -> None:
         """Start the scout's next job, if it is free and something is due.
@@ -114,14 +121,14 @@ class Session:
         While a call is stuck the driver cannot be closed under it: the wish is dropped, the others go on.
         A scan that hangs is such a call as well.
         """
-        if self.phase is Phase.OPEN and self.wants_quiet and (stuck or self._scan_hangs(now)):
+        if self.phase is Phase.OPEN and self.wants_quiet and (stuck or self._hung):
             if self._release_for is not None:
                 logger.warning("cannot release the driver: a call into it has not returned")
-            self._release_for, self._reopen = None, False
+            self._release_for, self._reopen, self._hopeless = None, False, False
         if not self.scout.idle:
             return
         if self.phase is Phase.OPEN:
-            self._step_open(readers_idle=readers_idle)
+            self._step_open(now, readers_idle=readers_idle)
         elif self.phase is Phase.RELEASED:
             if now.seconds_since(self._released_at or now) >= (self._release_for or 0.0):
                 self.phase, self._release_for = Phase.CLOSED, None
@@ -131,18 +138,40 @@ class Session:
         elif self._retry_at is None or now.boot_ns >= self._retry_at.boot_ns:
             self.scout.submit(self._open)
 
-    def _step_open(self, *, readers_idle: bool) -> None:
+    def _step_open(self, now: Instant, *, readers_idle: bool) -> None:
         if not self.wants_quiet:
-            self.scout.submit(self._scan)
+            self.scout.submit(self._look_for_better if self._may_do_better(now) else self._scan)
         elif readers_idle:
             self.phase = Phase.CLOSING
             self.reason = "released" if self._release_for is not None else self.reason or "reopening"
             self.scout.submit(self._close)
 
-    def _scan_hangs(self, now: Instant) -> bool:
-        since = self.scout.busy_since
-        deadline_seconds = self.choice.deadline_seconds if self.choice is not None else 0.0
-        return since is not None and now.seconds_since(since) > deadline_seconds
+    def _may_do_better(self, now: Instant) -> bool:
+        """Whether it is time to try the sources that stand before the open one: NVML may be back."""
+        if self.choice is None or self.choice == self.choices[0]:
+            return False
+        since = self._better_at or self._opened_at or now
+        if now.seconds_since(since) < BETTER_SECONDS:
+            return False
+        self._better_at = now
+        return True
+
+    @property
+    def hung(self) -> bool:
+        """Whether the scout's call was overdue when it was last looked at."""
+        return self._hung
+
+    def hangs(self, now: Instant) -> bool:
+        """Whether the scout has been inside the source for too long; the log says so once."""
+        since, opened = self.scout.busy_since, self.phase is Phase.OPEN and self.choice is not None
+        limit = self.choice.deadline_seconds if opened and self.choice is not None else OPEN_SECONDS
+        hung = since is not None and now.seconds_since(since) > limit
+        if hung and not self._hung:
+            logger.warning("the driver has not returned from being %s", "looked at" if opened else "opened")
+        if hung and not opened:
+            self.reason, self.message = "timeout", "the driver does not return from being opened"
+        self._hung = hung
+        return hung
 
     def handle(self, outcome: Outcome) -> None:
         """Take in what the scout brought."""
@@ -186,6 +215,20 @@ class Session:
             raise Unavailable("no source is open")
         return _Scanned(self._source.scan(), tuple(self._source.readers()))
 
+    def _look_for_better(self) -> _Opened | _Scanned:
+        """Open the first source that is better than the present one and works; else scan as always."""
+        for choice in self.choices[: self.choices.index(self.choice)] if self.choice else ():
+            try:
+                source = choice.build()
+                inventory = source.open()
+                if inventory.gpus:
+                    self._close()
+                    return _Opened(choice, source, inventory, tuple(source.readers()))
+                source.close()
+            except Exception as error:  # noqa: BLE001 - what is open goes on
+                logger.debug("%s is still not available: %s", choice.name, error)
+        return self._scan()
+
     def _close(self) -> None:
         if self._source is not None:
             self._source.close()
@@ -202,7 +245,7 @@ class Session:
         self.reason = self.message = ""
 
     def _take(self, inventory: Inventory, readers: tuple[Reader, ...]) -> None:
-        self.driver, self.gpus, self.readers = inventory.driver, inventory.gpus, readers
+        self.driver, self.gpus, self.readers = clean_texts(inventory.driver), inventory.gpus, readers
         if self.gpus:
             self._retry_seconds = FIRST_RETRY_SECONDS
 
@@ -228,7 +271,7 @@ class Session:
 
     def _closed(self, now: Instant) -> None:
         self._source, self.readers, self.gpus = None, (), ()
-        self._reopen = False
+        self._reopen = self._hopeless = False
         if self._release_for is not None:
             self._released(now)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from tests.agent.metering import add_idle, assert_exact, is_up, load
@@ -75,7 +76,8 @@ def test_no_exception_of_a_collector_costs_more_than_what_it_collects(
     gpus[2].set(memory_used=7 << 30)
     inject(host="SystemExit", self="MemoryError")
     fake_nvml.set_processes(0, [Process(3_000_000)])
-    running = agent(env={"PYTHONPATH": str(tmp_path), "FAULTS": str(faults)})
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    running = agent(env={"PYTHONPATH": path, "FAULTS": str(faults)})
     load(running, gpus, Constant(300))
     with running.watch() as watch:
         for number, exception in enumerate(EXCEPTIONS):

@@ -74,7 +74,9 @@ def test_a_hung_power_call_costs_that_gpu_alone_and_its_energy_is_booked_when_it
     assert len(running.lines("is down")) == 1
     assert len(running.lines("GPU 1", "is up")) == 2  # at the start and now
     assert_exact(running, (first, second, third))
-    assert (running.threads, running.fds) == (threads, fds)
+    running.until(
+        lambda: (running.threads, running.fds) == (threads, fds), what="threads and files as before"
+    )
 
 
 def test_a_gpu_that_is_pulled_out_and_whose_event_set_cannot_be_freed_stops_nobody(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 WATTS = 400
 TICK_MJ = WATTS * 1000 // 4  # used in one interval
+DIP_J = 500  # more than is used in a tick, so that it shows
 SENTINEL = 0xFFFFFFFF
 # What is read anew, as against what is known of a GPU once and for all, and what has been counted.
 READINGS = {family.name for family in DEVICES if family.record in ("fast", "slow")}
@@ -96,7 +97,7 @@ def _visit(fake: FakeNvml, agent: RunningAgent, cards: dict[str, FakeGpu]) -> Wa
         lambda s: all((counted_mj(s, gpu) or 0) > 4 * TICK_MJ for gpu in cards.values())
     )
     with agent.watch() as watch:
-        cards["dips"].shift_energy(-1)
+        cards["dips"].shift_energy(-DIP_J)
         cards["leaps"].shift_energy(1e12)
         cards["freezes"].freeze_energy()
         cards["ends"].set(energy_code=3)
@@ -130,16 +131,18 @@ def test_a_healthy_card_among_sick_ones_is_metered_exactly(ward: Ward) -> None:
 
 
 def test_a_counter_that_dips_is_held_until_it_has_caught_up(ward: Ward) -> None:
-    """F11: -1 J, for as long as the other cards are watched."""
+    """F11: a fall that is too small for a reload; what comes after it is counted once."""
     assert ward.source("dips") == ("counter", "")
     assert ward.value("gpu_energy_clamped_joules_total", "dips") == 0
-    ward.cards["dips"].shift_energy(1)
+    assert ward.value("gpu_device_events_total", "dips", event="driver_reload") == 0
+    assert abs(ward.error_mj("dips") + DIP_J * 1000) < 0.1 * TICK_MJ
+    ward.cards["dips"].shift_energy(DIP_J)
     assert_exact(ward.agent, [ward.cards["dips"]])
 
 
 def test_a_counter_that_begins_anew_loses_no_more_than_a_tick(ward: Ward) -> None:
     """F11: back to 0, as after a reload of the driver."""
-    assert -1.5 * TICK_MJ < ward.error_mj("resets") < 0.02 * TICK_MJ
+    assert -1.5 * TICK_MJ < ward.error_mj("resets") < 0.1 * TICK_MJ
     assert ward.source("resets") == ("counter", "")
     assert ward.value("gpu_device_events_total", "resets", event="driver_reload") == 1
     assert ward.value("gpu_energy_clamped_joules_total", "resets") == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, uuid_of
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tests.fakenvml import FakeGpu, FakeNvml
 
 READ = "nvmlDeviceGetMemoryInfo_v2"  # one call a read
+FIRST = "nvmlDeviceGetFieldValues"  # the first call of a read
 
 
 def samples(scrape: Scrape) -> int:
@@ -70,3 +72,27 @@ def test_a_gpu_pulled_out_and_put_back_at_another_index_keeps_its_counters(
     assert {index_of(scrape, first) for scrape in watch.scrapes} == {"0", "1"}
     load(running, [third], Constant(200))
     assert_exact(running, (first, second, third))
+
+
+def test_a_gpu_that_has_left_stays_gone_whatever_its_last_call_comes_to(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """In the tick after it was pulled out the list is there first, and the read of it fails later."""
+    first, second = add_idle(fake_nvml, "full", "full")
+    running = agent()
+    load(running, (first, second), Constant(200))
+    fake_nvml.fault(FIRST, gpu=1, delay_us=100_000)
+    calls = fake_nvml.calls(FIRST, gpu=1)
+    running.until(lambda: fake_nvml.calls(FIRST, gpu=1) > calls + 1)
+    time.sleep(0.12)  # between two reads; in the middle of one, the loss may be met first
+    fake_nvml.order([0])
+    with running.watch(pace=0.05) as watch:
+        gone = running.wait_until(
+            lambda s: s.label("gpu_down_info", "reason", uuid=uuid_of(second)) == "gone"
+        )
+        running.wait_until(lambda s: samples(s) > samples(gone) + 3)
+    reasons = [s.label("gpu_down_info", "reason", uuid=uuid_of(second)) for s in watch.scrapes]
+    assert set(reasons[reasons.index("gone") :]) == {"gone"}
+    assert len(running.lines("is down: gone")) == 1
+    assert events(running.scrape(), second).get("removed") == 1
+    assert not any("is down: lost" in line for line in running.lines("is down")[1:])

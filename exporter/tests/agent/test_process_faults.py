@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import urllib.parse
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +14,7 @@ import pytest
 
 from tests.agent import running as harness
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, uuid_of
+from tests.agent.scraping import Prometheus
 from tests.fakenvml import Process, Square
 
 if TYPE_CHECKING:
@@ -70,6 +67,14 @@ def running_programs(folder: Path, names: list[bytes]) -> Iterator[list[subproce
 def pids(scrape: Scrape, gpu: str = "0") -> set[str]:
     """PIDs that have a row."""
     return {dict(labels)["pid"] for labels in scrape.series(ROWS, gpu=gpu)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Started before the first test here: it takes it five seconds to look at its targets."""
+    made = Prometheus(tmp_path_factory.mktemp("prometheus"))
+    yield made
+    made.stop()
 
 
 def test_names_that_are_no_utf_8_and_uuids_that_are_none_cost_nobody_else_a_reading(
@@ -130,86 +135,6 @@ def test_more_processes_than_rows_stand_together_as_other_and_their_memory_adds_
     assert scrape.value("gputally_capped_items", cap="processes") == 6
     assert sum(scrape.series(ROWS).values()) == sum(range(1, CAP + 7)) << 20
     assert scrape.value(ROWS, pid="other", process="other", user="other") == sum(range(1, 7)) << 20
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-@contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[Callable[[str], list[dict[str, str]]]]:
-    """A real Prometheus that scrapes one target twice a second, under limits; gives its query function."""
-    folder.mkdir()
-    (folder / "prometheus.yml").write_text(
-        f"""
-scrape_configs:
-  - job_name: node
-    scrape_interval: 500ms
-    scrape_timeout: 500ms
-    sample_limit: 30000
-    body_size_limit: 8MB
-    label_value_length_limit: 512
-    static_configs: [{{targets: ["{target}"]}}]
-"""
-    )
-    port = free_port()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-
-    def query(expression: str) -> list[dict[str, str]]:
-        url = f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(expression)}"
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                found = json.load(answer)["data"]["result"]
-        except OSError:
-            assert process.poll() is None, (folder / "log").read_text()
-            return []
-        return [{**series["metric"], "value": series["value"][1]} for series in found]
-
-    try:
-        yield query
-    finally:
-        process.kill()  # its data end with the test
-        process.wait()
-
-
-def test_hostile_names_reach_a_real_prometheus_as_harmless_text(
-    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
-) -> None:
-    """F17: nothing that a process calls itself costs the scrape, and nothing unprintable passes."""
-    gpu = fake_nvml.add_gpu(name=b'a "quoted\\ card\xff')
-    running = agent()
-    with (
-        running_programs(tmp_path / "programs", list(HOSTILE)) as children,
-        prometheus(tmp_path / "prometheus", "{}:{}".format(*running.address)) as query,
-    ):
-        gpu.set_processes(Process(child.pid, 1 << 20) for child in children)
-        running.wait_until(lambda s: len(pids(s)) == len(HOSTILE))
-        running.until(lambda: len(query(ROWS)) == len(HOSTILE), 20, "Prometheus has every process")
-        assert [series["value"] for series in query("up")] == ["1"]
-        shown = {series["pid"]: series["process"] for series in query(ROWS)}
-        (info,) = query("gpu_info")
-    names = {name: shown[str(child.pid)] for name, child in zip(HOSTILE, children, strict=True)}
-    assert all(text.isprintable() and 0 < len(text) <= 15 for text in names.values()), names
-    assert names[b'quote" }'] == 'quote" }'
-    assert names[b"new\nline 1 2"] == "new_line 1 2"
-    assert names[b"back\\slash\\n"] == "back\\slash\\n"
-    assert names[b"a) R 1 (b"] == "a) R 1 (b"
-    assert names["naïve é€".encode()] == "naïve é€"
-    assert names[b"\xff\xfe"] == "\ufffd\ufffd"
-    assert info["name"] == 'a "quoted\\ card\ufffd'
 
 
 def test_a_secret_of_a_process_is_nowhere_in_what_the_exporter_shows_or_keeps(
@@ -317,3 +242,28 @@ def test_an_exporter_that_has_grown_too_far_renews_itself_and_counts_on(
     assert_exact(running, [gpu])
     assert not running.lines("crashed")
     assert not running.lines("foreign code")
+
+
+def test_hostile_names_reach_a_real_prometheus_as_harmless_text(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path, prometheus: Prometheus
+) -> None:
+    """F17: nothing that a process calls itself costs the scrape, and nothing unprintable passes."""
+    gpu = fake_nvml.add_gpu(name=b'a "quoted\\ card\xff')
+    running = agent(f"--web.listen-address={prometheus.target}")
+    query = prometheus.query
+    with running_programs(tmp_path / "programs", list(HOSTILE)) as children:
+        gpu.set_processes(Process(child.pid, 1 << 20) for child in children)
+        running.wait_until(lambda s: len(pids(s)) == len(HOSTILE))
+        running.until(lambda: len(query(ROWS)) == len(HOSTILE), 20, "Prometheus has every process")
+        assert [series["value"] for series in query("up")] == ["1"]
+        shown = {series["pid"]: series["process"] for series in query(ROWS)}
+        (info,) = query("gpu_info")
+    names = {name: shown[str(child.pid)] for name, child in zip(HOSTILE, children, strict=True)}
+    assert all(text.isprintable() and 0 < len(text) <= 15 for text in names.values()), names
+    assert names[b'quote" }'] == 'quote" }'
+    assert names[b"new\nline 1 2"] == "new_line 1 2"
+    assert names[b"back\\slash\\n"] == "back\\slash\\n"
+    assert names[b"a) R 1 (b"] == "a) R 1 (b"
+    assert names["naïve é€".encode()] == "naïve é€"
+    assert names[b"\xff\xfe"] == "\ufffd\ufffd"
+    assert info["name"] == 'a "quoted\\ card\ufffd'
