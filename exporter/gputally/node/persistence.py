@@ -90,15 +90,16 @@ class Persistence:
             for uuid, state in found.states.items()
             if uuid in index
         }
-        if found.recovered or (found.boot_id != self._boot_id and not found.clean):
-            return  # the rest may be older than what was scraped, and zero is an honest reset
+        if found.boot_id != self._boot_id and not found.clean:
+            return  # a power cut: the rest may be older than what was scraped, and zero is an honest reset
         events = found.extra.get("events")
         for item in events if isinstance(events, list) else []:
             if isinstance(item, list) and len(item) == 3 and isinstance(item[2], int):
                 self.events[str(item[0]), str(item[1])] = item[2]
-
         joules = found.extra.get("host_joules")
-        for domain, value in joules.items() if isinstance(joules, dict) else ():
+        if found.recovered or not isinstance(joules, dict):
+            return  # they move at every tick, so that an older generation would step back
+        for domain, value in joules.items():
             if isinstance(value, int | float) and value >= 0:
                 self.host_joules[str(domain)] = float(value)
 
