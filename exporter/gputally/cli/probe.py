@@ -24,6 +24,7 @@ from gputally.node.sources import AUTO, choices, simulated_identities
 from gputally.node.worker import Outcome
 
 PACE_SECONDS = 0.25
+PAUSE_SECONDS = 0.1
 # Counters are made from readings of other names; the reading says why a counter is missing.
 _MADE_FROM = {
     "energy_joules": "energy_mj",
@@ -103,6 +104,7 @@ def probe(settings: NodeSettings, name: str) -> Probed:
     until = time.monotonic() + choice.deadline_seconds + 1.0
     while time.monotonic() < until and not _done(sampler.latest, refusal()):
         sampler.tick()
+        time.sleep(PAUSE_SECONDS)  # a tick waits for what it started, not for a call that hangs
         time.sleep(0.02)  # a tick does not wait for a call that an earlier one began
     sampler.tick()
     snapshot = sampler.latest
