@@ -123,7 +123,8 @@ def _power_by_machine() -> Json:
 def _cards() -> Json:
     memory = "gpu_memory_used_bytes{} / gpu_memory_total_bytes{}"
     power = "gpu_power_watts{} / gpu_power_limit_watts{}"
-    energy = f"increase(gpu_energy_joules_total{{}}[24h]) / {JOULES_PER_KWH}"
+    # Of GPUs that are there now: a machine that has left in the last day would be a row without a name.
+    energy = f"increase(gpu_energy_joules_total{{}}[24h]) / {JOULES_PER_KWH} and gpu_up{{}}"
     columns = [
         Column("Cluster", name="cluster", hidden=True),
         Column("UUID", name="uuid", hidden=True),

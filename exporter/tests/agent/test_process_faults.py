@@ -82,7 +82,7 @@ def test_names_that_are_no_utf_8_and_uuids_that_are_none_cost_nobody_else_a_read
 ) -> None:
     """F12: a GPU without a UUID of its own is left out; no series stands twice."""
     (good,) = add_idle(fake_nvml, "full")
-    fake_nvml.add_gpu(name=b'H\xff\xfe00 "\\', serial=b"\x80")
+    fake_nvml.add_gpu(name=b'H\xff\xfe00 "\\\x1b\r\n', serial=b"\x80")
     fake_nvml.add_gpu(uuid=b"")
     fake_nvml.add_gpu(uuid="GPU-twice")
     fake_nvml.add_gpu(uuid="GPU-twice")
@@ -90,7 +90,7 @@ def test_names_that_are_no_utf_8_and_uuids_that_are_none_cost_nobody_else_a_read
     load(running, [good], Square(100, 500, 0.4))
     scrape = running.wait_until(lambda s: s.value("gpu_up", gpu="1"))
     assert {dict(labels)["gpu"] for labels in scrape.series("gpu_up")} == {"0", "1", "3"}
-    assert scrape.label("gpu_info", "name", gpu="1") == 'H\ufffd\ufffd00 "\\'
+    assert scrape.label("gpu_info", "name", gpu="1") == 'H\ufffd\ufffd00 "\\___'
     assert scrape.label("gpu_info", "serial", gpu="1") == "\ufffd"
     assert scrape.series("gpu_up", uuid="GPU-twice") == scrape.series("gpu_up", gpu="3")
     assert_exact(running, [good])
