@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,28 @@ def test_gpus_are_listed_in_the_drivers_order_with_their_uuid_verbatim(bench: Be
     bench.fake.add_gpu(uuid="GPU-AbC")
     bench.fake.add_gpu(uuid="GPU-11111111-2222")
     assert listed(bench.source().open()) == [("0", "GPU-AbC"), ("1", "GPU-11111111-2222")]
+
+
+def test_no_look_is_taken_at_a_gpu_that_holds_a_call(bench: Bench) -> None:
+    """It would be a second call on it, and might hang the scout as well."""
+    bench.fake.add_gpu(uuid="GPU-a")
+    bench.fake.add_gpu(uuid="GPU-b")
+    source = bench.opened()
+    stuck = source.readers()[1]
+    stuck.describe()
+    bench.fake.fault("nvmlDeviceGetFieldValues", gpu=1, hang=True)
+    thread = Thread(target=lambda: stuck.read(slow=False), daemon=True)
+    thread.start()
+    bench.fake.wait_for_hang("nvmlDeviceGetFieldValues", gpu=1)
+    bench.fake.advance(100.0)
+    looks = bench.fake.calls("nvmlDeviceGetUUID")
+    assert listed(source.scan()) == [("0", "GPU-a"), ("1", "GPU-b")]
+    assert bench.fake.calls("nvmlDeviceGetUUID") == looks
+    bench.fake.release()
+    thread.join(10)
+    assert not thread.is_alive()
+    source.scan()
+    assert bench.fake.calls("nvmlDeviceGetUUID") == looks + 2
 
 
 def test_a_machine_without_gpus_is_open_and_empty(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from itertools import count
 
-from gputally.model import Description, Reading
+from gputally.model import Description, Instant, Reading
 from gputally.node.sources.nvml.describe import describe, pci_bus_id
 from gputally.node.sources.nvml.device import Device, Handle
 from gputally.node.sources.nvml.fast import MOST_WATTS, FastLane
@@ -14,6 +14,7 @@ from gputally.node.sources.nvml.slow import SlowLane
 from gputally.node.sources.nvml.throttling import ThrottleReasons
 from gputally.node.sources.protocol import GpuLost, SourceError, Unavailable
 
+STUCK_SECONDS = 2.0
 _numbers = count(1)  # of readers made by this process: a reopened driver may hand out the same handle again
 
 
@@ -35,6 +36,13 @@ class GpuReader:
         self._bus_id: str | None = None
         self._turn: int | None = None  # of the slow lane's groups; None = not read yet
         self.closed = False
+        self._clock = options.clock
+        self._inside_since: Instant | None = None  # read by the scout's thread
+
+    def stuck(self, now: Instant) -> bool:
+        """Whether the GPU has held a call for longer than any healthy one takes."""
+        since = self._inside_since
+        return since is not None and now.seconds_since(since) > STUCK_SECONDS
 
     @property
     def suspended(self) -> bool:
@@ -63,6 +71,7 @@ class GpuReader:
         self._check_open()
         self._stay_away_if_asleep()
         self._device.begin()
+        self._inside_since = self._clock()
         try:
             reading = self._read(slow=slow)
         except SourceError as error:
@@ -71,6 +80,7 @@ class GpuReader:
                 self._on_lost()
             raise
         finally:
+            self._inside_since = None
             self._fast.events.pending.clear()  # handed on with the reading, or with the error
         return {self.uuids[0]: reading}
 

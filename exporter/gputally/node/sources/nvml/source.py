@@ -88,7 +88,8 @@ class NvmlSource:
         changed = count != self._count or listed != self._listed
         self._count, self._listed = count, listed
         lost = self._lost and _due(self._enumerated, now, _AFTER_LOSS_SECONDS)
-        if changed or lost or (_due(self._enumerated, now, _ENUMERATE_SECONDS) and not self._asleep()):
+        due = lost or (_due(self._enumerated, now, _ENUMERATE_SECONDS) and not self._asleep())
+        if changed or (due and not self._stuck(now)):
             self._enumerate()
         return self._inventory()
 
@@ -103,6 +104,10 @@ class NvmlSource:
         self._readers.clear()
         self._found = {}
         self._library.close()
+
+    def _stuck(self, now: Instant) -> bool:
+        """Whether a GPU holds a call: a look at all of them would be a second one on it, and hang as well."""
+        return any(found.reader.stuck(now) for found in self._found.values())
 
     def _asleep(self) -> bool:
         """Whether some GPU is suspended, and would be woken by a look at it."""
