@@ -43,6 +43,9 @@ test-current: tools ## the tests again with the newest Prometheus and Alertmanag
 	@scripts/current-tools.sh
 	PATH="$(CURDIR)/.tools/current/usr/bin:$$PATH" pytest
 
+docs: $(VENV)/test.stamp ## write docs/metrics.md anew
+	python -m gputally.catalogue docs/metrics.md
+
 dashboards: $(VENV)/test.stamp ## write grafana/dashboards/ anew
 	python -m grafana.build
 

@@ -9,6 +9,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.fakenvml.play import populate
 
 GPUS, PROCESSES = 8, 4
 ROUNDS = 3
+PAUSE_S = 1.03  # so that each scrape meets a snapshot that nobody has asked for
 
 
 @dataclass
@@ -37,16 +39,15 @@ def measure(name: str, command: list[str], url: str, fake: FakeNvml, seconds: fl
     """Run one exporter and take its figures."""
     with exporter(command, url, fake.env) as pid:
         time.sleep(8)  # past the start and the first slow reads
-        idle, calls = [], []
+        count = series(scrape(url))
+        idle, calls, costs = [], [], []
         for _ in range(ROUNDS):
             fake.reset_calls()
-            began, before = time.monotonic(), cpu_seconds(pid)
-            time.sleep(seconds)
-            elapsed = time.monotonic() - began
-            idle.append((cpu_seconds(pid) - before) / elapsed * 100)
+            quiet, elapsed = _cpu(pid, int(seconds / PAUSE_S), lambda: None)
             calls.append(fake.calls() / GPUS / elapsed)
-        count = series(scrape(url))
-        costs = [_scrape_cost(pid, url, statistics.median(idle)) for _ in range(ROUNDS)]
+            idle.append(quiet / elapsed * 100)
+            busy, _ = _cpu(pid, int(seconds / PAUSE_S), lambda: scrape(url))
+            costs.append((busy - quiet) * 1000 / int(seconds / PAUSE_S))
         times = sorted(_timed(url) for _ in range(1000))
         return Result(
             name,
@@ -59,15 +60,13 @@ def measure(name: str, command: list[str], url: str, fake: FakeNvml, seconds: fl
         )
 
 
-def _scrape_cost(pid: int, url: str, idle_percent: float) -> float:
-    """CPU milliseconds of one scrape of a snapshot nobody has asked for before, sampling taken off."""
-    n = 20
+def _cpu(pid: int, times: int, act: Callable[[], object]) -> tuple[float, float]:
+    """CPU and wall seconds while something is done once a snapshot; equally long whatever it is."""
     began, before = time.monotonic(), cpu_seconds(pid)
-    for _ in range(n):
-        time.sleep(1.03)
-        scrape(url)
-    elapsed = time.monotonic() - began
-    return (cpu_seconds(pid) - before - idle_percent / 100 * elapsed) * 1000 / n
+    for n in range(1, times + 1):
+        time.sleep(max(0.0, began + n * PAUSE_S - time.monotonic()))
+        act()
+    return cpu_seconds(pid) - before, time.monotonic() - began
 
 
 def _timed(url: str) -> float:
