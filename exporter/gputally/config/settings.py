@@ -5,12 +5,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from gputally.config.strict import Section, Value, load
+from gputally.config.teams import TeamRule, read_teams
+from gputally.model.gpu import NO_LABELS
 
+IDLE_POLICIES = ("allocated", "used", "weighted")
 SOURCES = ("auto", "nvml", "nvidia-smi", "nvtop", "simulated")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("logfmt", "json")
 INTERVAL_MIN_NS = 250_000_000
 INTERVAL_MAX_NS = 60_000_000_000
+JOBS_KEEP_MIN_NS = 300_000_000_000  # a scrape or two, and the retries of a remote write
+JOBS_KEEP_MAX_NS = 86_400_000_000_000
+IDLE_WATTS_MAX = 2000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +31,18 @@ class NodeSettings:
     source: str = "auto"
     collector_processes: bool = True
     collector_host: bool = True
+    collector_jobs: bool = True
     collector_gpm: bool = False
     collector_nvlink_links: bool = False
+    jobs_idle_policy: str = "allocated"
+    jobs_keep_ns: int = JOBS_KEEP_MIN_NS
+    jobs_environment: bool = False
+    jobs_runs_dir: Path = Path("/run/gputally/runs")
+    jobs_slurm_dir: Path = Path("/run/gputally/slurm")
+    jobs_pod_logs_dir: Path = Path("/var/log/pods")
+    jobs_kubelet_socket: Path | None = None
+    idle_watts: Mapping[str, float] = NO_LABELS  # UUID or glob of a name -> baseline
+    teams: tuple[TeamRule, ...] = ()
     nvml_release_ns: int = 60_000_000_000
     simulated_gpus: int = 4
     simulated_seed: int = 1
@@ -39,7 +55,7 @@ class NodeSettings:
 
 
 # Settings that a reload may change while the agent runs; the others need a restart.
-RELOADABLE = frozenset({"sample_interval_ns", "log_level"})
+RELOADABLE = frozenset({"sample_interval_ns", "log_level", "teams"})
 NAMES = frozenset(field.name for field in fields(NodeSettings))
 
 
@@ -54,6 +70,7 @@ def read_file(path: Path, check_address: Check = str, check_path: Check = str) -
     root = load(path)
     given: dict[str, object] = {}
     _node(root.mapping("node"), given, path.parent)
+    given["teams"] = read_teams(root) or None
     _web(root.mapping("web"), given, path.parent, check_address, check_path)
     log = root.mapping("log")
     given["log_level"] = log.choice("level", LOG_LEVELS, None)
@@ -69,12 +86,26 @@ def _node(node: Section, given: dict[str, object], folder: Path) -> None:
     )
     given["state_dir"] = _path(folder, node.string("state_dir", None))
     collectors = node.mapping("collectors")
-    for key in ("processes", "host", "gpm", "nvlink_links"):
+    for key in ("processes", "host", "jobs", "gpm", "nvlink_links"):
         given[f"collector_{key}"] = collectors.boolean(key, None)
+    _jobs(node.mapping("jobs"), given, folder)
     simulated = node.mapping("simulated")
     given["simulated_gpus"] = simulated.integer("gpus", None, minimum=0, maximum=64)
     given["simulated_seed"] = simulated.integer("seed", None, minimum=0, maximum=2**31)
     given["simulated_faults"] = simulated.boolean("faults", None)
+
+
+def _jobs(jobs: Section, given: dict[str, object], folder: Path) -> None:
+    given["jobs_idle_policy"] = jobs.choice("idle_policy", IDLE_POLICIES, None)
+    given["jobs_keep_ns"] = jobs.duration_ns("keep", None, minimum=JOBS_KEEP_MIN_NS, maximum=JOBS_KEEP_MAX_NS)
+    given["jobs_environment"] = jobs.boolean("environment", None)
+    for key in ("runs_dir", "slurm_dir", "pod_logs_dir", "kubelet_socket"):
+        given[f"jobs_{key}"] = _path(folder, jobs.string(key, None))
+    given["idle_watts"] = _idle_watts(jobs.mapping("idle_watts")) or None
+
+
+def _idle_watts(section: Section) -> dict[str, float]:
+    return {name: value.number(0.0, IDLE_WATTS_MAX) for name, value in section.items()}
 
 
 def _web(

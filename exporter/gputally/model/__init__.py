@@ -3,6 +3,7 @@
 from gputally.model.clock import Clock, Instant
 from gputally.model.gpu import Description, Driver, Gpu, Inventory
 from gputally.model.host import HostCounters
+from gputally.model.job import OTHER, UNASSIGNED, Job, JobRow, Ledger, TeamRow, Unattributed
 from gputally.model.reading import FastReading, MigInstance, NvLink, ProcessReading, Reading, SlowReading
 from gputally.model.snapshot import (
     CollectorHealth,
@@ -15,6 +16,8 @@ from gputally.model.snapshot import (
 )
 
 __all__ = [
+    "OTHER",
+    "UNASSIGNED",
     "Clock",
     "CollectorHealth",
     "Description",
@@ -26,6 +29,9 @@ __all__ = [
     "HostCounters",
     "Instant",
     "Inventory",
+    "Job",
+    "JobRow",
+    "Ledger",
     "MigInstance",
     "NvLink",
     "ProcessReading",
@@ -34,5 +40,7 @@ __all__ = [
     "SelfReport",
     "SlowReading",
     "Snapshot",
+    "TeamRow",
+    "Unattributed",
     "WebReport",
 ]

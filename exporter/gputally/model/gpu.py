@@ -50,6 +50,8 @@ class Description:
     clock_max_hz: Mapping[str, float] = NO_LABELS  # clock -> hertz
     pcie_link_generation_max: int | None = None
     pcie_link_width_max: int | None = None
+    minor_number: int | None = None  # N of /dev/nvidiaN, by which schedulers name GPUs
+    mig_slices: int | None = None  # compute slices that MIG can divide it into: 7, or 4 on small cards
     absent: Mapping[str, str] = NO_LABELS  # what cannot be measured -> why, for `check`
 
 

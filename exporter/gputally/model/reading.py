@@ -37,6 +37,7 @@ class FastReading:
     memory_free_bytes: int | None = None
     memory_reserved_bytes: int | None = None
     processes: tuple[ProcessReading, ...] | None = None  # None = not available; () = none running
+    departed: tuple[ProcessReading, ...] = ()  # on no list any more, but with SM samples since the last tick
     new_xids: tuple[int, ...] = ()  # XIDs delivered since the previous tick
     throttle_ns: Mapping[str, int] | None = None  # reason -> driver's counter since load, nanoseconds
     throttling: Mapping[str, bool] | None = None  # reason -> now; only where there is no counter

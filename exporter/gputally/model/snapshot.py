@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gputally.model.clock import Instant
 from gputally.model.gpu import NO_LABELS, Description, Driver, Gpu
 from gputally.model.host import HostCounters
+from gputally.model.job import Ledger
 from gputally.model.reading import FastReading, SlowReading
 
 
@@ -116,5 +117,6 @@ class Snapshot:
     driver: Driver | None = None
     gpus: tuple[GpuSnapshot, ...] = ()
     host: HostCounters | None = None
+    ledger: Ledger | None = None  # None: attribution is off
     report: SelfReport = field(default_factory=SelfReport)
     web: WebReport = field(default_factory=WebReport)
