@@ -25,6 +25,7 @@ EXPORTER: tuple[Family, ...] = (
     _gauge("gputally_state_recovered", unit="", labels=(), help="1 if the newest state file was unusable at start and the one before it was read.", source="the state file", record="report", key="state_recovered"),
     _gauge("gputally_left_out_families", unit="", labels=(), help="Families left out of this scrape because a value could not be rendered; the log says which.", source="the page"),
     _gauge("gputally_capped_items", unit="", labels=("cap",), help="Items that a cap has folded into `other` at the latest tick.", source="the sampler"),
+    _counter("gputally_identity_conflicts_total", unit="", labels=("kind",), help="Claims to be a job, a team or an account that were refused: environment, team, lookalike, record.", source="the resolver"),
     _gauge("gputally_config_last_reload_success", unit="", labels=("config",), help="1 if the latest (re)load of the file succeeded: main, web.", source="SIGHUP, file change", record="web", key="reload_success"),
     _gauge("gputally_config_last_reload_successful_timestamp_seconds", unit="seconds", labels=("config",), help="When the file was last loaded with success, as Unix time.", source="SIGHUP, file change", record="web", key="reload_seconds"),
     _gauge("gputally_web_certificate_expiry_timestamp_seconds", unit="seconds", labels=(), help="When the server's certificate ends, as Unix time.", source="--web.config.file", record="web", key="certificate_expiry_seconds"),

@@ -65,7 +65,14 @@ def _driver_down(family: Family, snapshot: Snapshot) -> Rows:
 
 def _capped(family: Family, snapshot: Snapshot) -> Rows:
     processes = sum(gpu.processes_capped for gpu in snapshot.gpus)
-    return [(label_pairs(family.labels, ("processes",)), processes)]
+    jobs = snapshot.ledger.folded_jobs if snapshot.ledger is not None else 0
+    return [(label_pairs(family.labels, (cap,)), n) for cap, n in (("processes", processes), ("jobs", jobs))]
+
+
+def _conflicts(family: Family, snapshot: Snapshot) -> Rows:
+    if snapshot.ledger is None:
+        return []
+    return [(label_pairs(family.labels, (kind,)), n) for kind, n in snapshot.ledger.conflicts.items()]
 
 
 _BY_HAND: Mapping[str, Callable[[Family, Snapshot], Rows]] = {
@@ -75,4 +82,5 @@ _BY_HAND: Mapping[str, Callable[[Family, Snapshot], Rows]] = {
     "gputally_last_sample_timestamp_seconds": _last_sample,
     "gputally_driver_down_info": _driver_down,
     "gputally_capped_items": _capped,
+    "gputally_identity_conflicts_total": _conflicts,
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from gputally.catalogue import BY_NAME, Family
 from gputally.collect.devices import device_families
 from gputally.collect.exposition import FamilySamples, Format, body, render
+from gputally.collect.jobs import job_families
 from gputally.collect.machine import machine_families
 from gputally.model import Snapshot
 
@@ -16,6 +17,7 @@ _LEFT_OUT = BY_NAME["gputally_left_out_families"]
 def families(snapshot: Snapshot) -> Iterator[FamilySamples]:
     """All families of a snapshot, in the order of the catalogue."""
     yield from device_families(snapshot)
+    yield from job_families(snapshot)
     yield from machine_families(snapshot)
 
 

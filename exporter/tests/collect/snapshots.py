@@ -10,12 +10,17 @@ from gputally.model import (
     GpuSnapshot,
     HostCounters,
     Instant,
+    Job,
+    JobRow,
+    Ledger,
     MigInstance,
     NvLink,
     ProcessRow,
     SelfReport,
     SlowReading,
     Snapshot,
+    TeamRow,
+    Unattributed,
     WebReport,
 )
 
@@ -173,7 +178,45 @@ WEB = WebReport(
     reload_seconds={"main": 1_699_000_001.0},
     certificate_expiry_seconds=1_800_000_000.0,
 )
+_FULL, _LOST = ("0", FULL_GPU.gpu.uuid), ("1", LOST_GPU.gpu.uuid)
+LEDGER = Ledger(
+    jobs=(
+        JobRow(
+            Job("4711", "slurm", "ada", "nlp", 'fine "tune"', "llama-70b", "record"),
+            start_seconds=1_699_990_000.0,
+            end_seconds=1_699_999_000.5,
+            state="failed",
+            exit_code=3,
+            energy_joules={(*_FULL, "active"): 800.001, (*_FULL, "idle"): 200.5},
+            gpu_seconds=9000.5,
+            busy_seconds=4500.25,
+        ),
+        JobRow(
+            Job("grace-77-1699999000", "process", "grace"),
+            start_seconds=1_699_999_000.0,
+            end_seconds=None,
+            state="running",
+            exit_code=None,
+            energy_joules={},
+            gpu_seconds=0.0,
+            busy_seconds=0.0,
+        ),
+    ),
+    teams=(TeamRow("nlp", "ada", "llama-70b", 1000.501, 9000.5, 4500.25),),
+    unattributed=Unattributed(
+        energy_joules={(*_FULL, "idle"): 234.066, (*_LOST, "exporter_down"): 0.0},
+        gpu_seconds={_FULL: 12.5, _LOST: 0.0},
+        busy_seconds={_FULL: 0.5, _LOST: 0.0},
+    ),
+    idle_watts={_FULL: 75.125},
+    methods={_FULL: "sole"},
+    policy="allocated",
+    conflicts={"environment": 1, "team": 0},
+    folded_jobs=2,
+)
 DRIVER = Driver("nvml", "580.1", "13.0", "13.580.1")
-FULL = Snapshot(at=NOW, driver=DRIVER, gpus=(FULL_GPU, LOST_GPU), host=HOST, report=REPORT, web=WEB)
+FULL = Snapshot(
+    at=NOW, driver=DRIVER, gpus=(FULL_GPU, LOST_GPU), host=HOST, ledger=LEDGER, report=REPORT, web=WEB
+)
 EMPTY = Snapshot(at=None)
 NO_DRIVER = Snapshot(at=NOW, report=SelfReport(driver_reason="not_found"))
