@@ -78,6 +78,7 @@ _FLAGS = (
     ),
     _option("--collector.processes/--no-collector.processes", "Processes on the GPUs."),
     _option("--collector.host/--no-collector.host", "CPU, memory, disks and network of the machine."),
+    _option("--collector.jobs/--no-collector.jobs", "Whose energy it was: jobs, users, teams."),
     _option(
         "--collector.gpm/--no-collector.gpm", "Activity of SMs, tensor cores and memory (Hopper and later)."
     ),
@@ -87,9 +88,36 @@ _FLAGS = (
         "How long SIGUSR1 lets go of the driver.",
         type=Duration(1_000_000_000, 3_600_000_000_000),
     ),
+    _option(
+        "--jobs.idle-policy",
+        "Who pays for a GPU's idle baseline: the job that a scheduler gave it to, nobody, or who uses it.",
+        type=click.Choice(settings.IDLE_POLICIES),
+    ),
+    _option(
+        "--jobs.keep",
+        "How long the series of a job stay after its end.",
+        type=Duration(settings.JOBS_KEEP_MIN_NS, settings.JOBS_KEEP_MAX_NS),
+    ),
+    _option(
+        "--jobs.environment/--no-jobs.environment",
+        "Read a few names from processes' environments; needs capabilities for other users' processes.",
+    ),
+    _option("--jobs.runs-dir", "Where `gputally run` writes its records.", type=_FOLDER),
+    _option("--jobs.slurm-dir", "Where Slurm's prolog and epilog write their records.", type=_FOLDER),
+    _option(
+        "--jobs.pod-logs-dir", "Where the kubelet keeps pods' logs, by which they are named.", type=_FOLDER
+    ),
+    _option(
+        "--jobs.kubelet-socket", "The kubelet's socket of pod resources; none: not asked.", type=GivenPath()
+    ),
     _option("--simulated.gpus", "GPUs of the simulated source.", type=click.IntRange(0, 64)),
     _option("--simulated.seed", "Seed of the simulated source.", type=click.IntRange(0, 2**31)),
     _option("--simulated.faults/--no-simulated.faults", "Lost GPUs, XIDs and heat in the simulation."),
+    _option(
+        "--simulated.visitors-dir",
+        "Folder in which real processes register on simulated GPUs, to be shown as theirs.",
+        type=_FOLDER,
+    ),
     _option(
         "--memory.limit-bytes",
         "Resident memory at which the agent saves its state and renews itself.",

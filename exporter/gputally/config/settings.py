@@ -47,6 +47,7 @@ class NodeSettings:
     simulated_gpus: int = 4
     simulated_seed: int = 1
     simulated_faults: bool = False
+    simulated_visitors_dir: Path | None = None
     memory_limit_bytes: int = 192 * 2**20
     path_procfs: Path = Path("/proc")
     path_sysfs: Path = Path("/sys")
@@ -57,6 +58,7 @@ class NodeSettings:
 # Settings that a reload may change while the agent runs; the others need a restart.
 RELOADABLE = frozenset({"sample_interval_ns", "log_level", "teams"})
 NAMES = frozenset(field.name for field in fields(NodeSettings))
+FILE_ONLY = frozenset({"idle_watts", "teams"})  # too long for a flag
 
 
 Check = Callable[[str], object]  # raises ValueError with a sentence

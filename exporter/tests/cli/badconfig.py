@@ -55,7 +55,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "unknown section": ("nodes: {}\n", ":1:1 nodes: unknown key, did you mean node?"),
     "unknown section of another kind": (
         "tariff: {}\n",
-        ":1:1 tariff: unknown key, expected one of node, web, log",
+        ":1:1 tariff: unknown key, expected one of node, teams, web, log",
     ),
     "unknown key": (
         "node:\n  sample_intervall: 1s\n",
@@ -196,6 +196,28 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "seed negative": (
         "node: {simulated: {seed: -1}}\n",
         ':1:26 node.simulated.seed: expected a whole number from 0 to 2147483648, found "-1"',
+    ),
+    # jobs and teams
+    "jobs kept too shortly": (
+        "node: {jobs: {keep: 4m}}\n",
+        ':1:21 node.jobs.keep: expected a duration from 5m to 1d, such as 1m30s, found "4m"',
+    ),
+    "team twice": (
+        "teams:\n- name: nlp\n- name: nlp\n",
+        ":3:9 teams[1].name: team nlp is there twice",
+    ),
+    "team with a name of ours": (
+        "teams: [{name: unassigned}]\n",
+        ":1:16 teams[0].name: 'unassigned' cannot be the name of a team",
+    ),
+    "team without a name": ("teams: [{users: [ada]}]\n", ":1:9 teams[0]: missing key name"),
+    "key of a team": (
+        "teams: [{name: nlp, accounts: [a]}]\n",
+        ":1:21 teams[0].accounts: unknown key, did you mean slurm_accounts?",
+    ),
+    "user as number of another type": (
+        "teams: [{name: nlp, users: [{a: b}]}]\n",
+        ":1:29 teams[0].users[0]: expected a name or a pattern, found a mapping",
     ),
     # web
     "addresses as word": (

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gputally.cli.options import combine
 from gputally.config.settings import NodeSettings, read_file
 from gputally.config.strict import ConfigError
+from gputally.config.teams import TeamRule
 from tests.cli.badconfig import BAD, as_bytes
 
 # Every key of the file, with a value that is not the default and the setting that it makes.
@@ -23,6 +24,22 @@ KEYS = {
     "node.collectors.host": ("false", {"collector_host": False}),
     "node.collectors.gpm": ("true", {"collector_gpm": True}),
     "node.collectors.nvlink_links": ("true", {"collector_nvlink_links": True}),
+    "node.collectors.jobs": ("false", {"collector_jobs": False}),
+    "node.jobs.idle_policy": ("weighted", {"jobs_idle_policy": "weighted"}),
+    "node.jobs.keep": ("24h", {"jobs_keep_ns": 86_400_000_000_000}),
+    "node.jobs.environment": ("true", {"jobs_environment": True}),
+    "node.jobs.runs_dir": ("/srv/runs", {"jobs_runs_dir": Path("/srv/runs")}),
+    "node.jobs.slurm_dir": ("/srv/slurm", {"jobs_slurm_dir": Path("/srv/slurm")}),
+    "node.jobs.pod_logs_dir": ("/srv/pods", {"jobs_pod_logs_dir": Path("/srv/pods")}),
+    "node.jobs.kubelet_socket": ("/srv/k.sock", {"jobs_kubelet_socket": Path("/srv/k.sock")}),
+    "node.jobs.idle_watts": (
+        "{GPU-1: 55.5, 'NVIDIA H*': 70}",
+        {"idle_watts": {"GPU-1": 55.5, "NVIDIA H*": 70.0}},
+    ),
+    "teams": (
+        "[{name: nlp, users: [ada, 'nlp-*'], slurm_accounts: [nlp], namespaces: [n], units: [u.slice]}]",
+        {"teams": (TeamRule("nlp", ("nlp",), ("n",), ("u.slice",), ("ada", "nlp-*")),)},
+    ),
     "node.simulated.gpus": ("0", {"simulated_gpus": 0}),
     "node.simulated.seed": ("2147483648", {"simulated_seed": 2**31}),
     "node.simulated.faults": ("true", {"simulated_faults": True}),
@@ -57,10 +74,20 @@ node:
   source: simulated
   sample_interval: 250ms
   state_dir: state
-  collectors: {processes: false, host: true, gpm: true, nvlink_links: false}
+  collectors: {processes: false, host: true, gpm: true, nvlink_links: false, jobs: true}
+  jobs:
+    idle_policy: used
+    keep: 10m
+    environment: true
+    runs_dir: runs
+    slurm_dir: slurm
+    pod_logs_dir: pods
+    kubelet_socket: kubelet.sock
+    idle_watts: {GPU-1: 50}
   simulated: {gpus: 64, seed: 0, faults: true}
 web: {listen_addresses: ["127.0.0.1:0"], telemetry_path: /metrics, config_file: web.yml}
 log: {level: debug, format: logfmt}
+teams: [{name: nlp}]
 """
     assert set(read_file(write(tmp_path, text))) == {name for _, made in KEYS.values() for name in made}
 
@@ -70,6 +97,7 @@ def test_a_setting_that_the_file_cannot_give_belongs_to_the_machine_and_not_to_t
     assert {field.name for field in fields(NodeSettings)} - in_file == {
         "nvml_release_ns",
         "memory_limit_bytes",
+        "simulated_visitors_dir",
         "path_procfs",
         "path_sysfs",
     }
