@@ -7,6 +7,7 @@ change.
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gputally.model import CollectorHealth, Gpu, Instant
 from gputally.node.gpustate import GpuState
@@ -28,6 +29,9 @@ class Persistence:
         self.remembered: dict[str, tuple[Gpu, GpuState]] = {}
         self.events: dict[tuple[str, str], int] = {}
         self.host_joules: dict[str, float] = {}  # RAPL domain -> joules; the kernel's own counter wraps
+        self.ledger: object = None  # of jobs and teams, as it was saved; None = nothing
+        self.same_boot = False
+        self.clean = False  # nothing was published after what is remembered
         self.recovered = False
         self.write_success: bool | None = None
         if self._file is not None:
@@ -43,6 +47,7 @@ class Persistence:
         events: EventCounts,
         now: Instant,
         *,
+        ledger: Mapping[str, Any] | None = None,
         final: bool = False,
     ) -> None:
         """Write before the same counters are published. `final`: nothing will be published after this."""
@@ -52,6 +57,7 @@ class Persistence:
             "index": {uuid: gpu.index for uuid, (gpu, _) in states.items()},
             "events": [[uuid, event, n] for (uuid, event), n in events.items()],
             "host_joules": self.host_joules,
+            "ledger": self.ledger if ledger is None else ledger,  # attribution may be off for a while
         }
         try:
             self._file.save(
@@ -83,6 +89,9 @@ class Persistence:
             logger.info("no state yet in %s: counters begin at zero", file.folder)
         elif found.reason:
             logger.warning("state %s: %s", "recovered" if found.recovered else "not usable", found.detail)
+        self.ledger = found.extra.get("ledger")
+        self.same_boot = found.boot_id == self._boot_id
+        self.clean = (found.clean or self.same_boot) and not found.recovered
         index = found.extra.get("index")
         index = index if isinstance(index, dict) else {}
         self.remembered = {

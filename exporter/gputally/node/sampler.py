@@ -7,14 +7,15 @@ import logging
 import math
 import threading
 from collections.abc import Callable
-from functools import partial
 from queue import Empty, SimpleQueue
 
 from gputally.model import Clock, HostCounters, Instant, SelfReport, Snapshot, WebReport
 from gputally.node.crew import SLOW_SECONDS, Crew, Post, ReadResult
 from gputally.node.health import Health, sentence_of, word_of
 from gputally.node.hostwatch import HostWatch
+from gputally.node.jobs import Jobs
 from gputally.node.labels import clean_texts
+from gputally.node.occupants import Occupants
 from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
 from gputally.node.roster import SUSPENDED, Roster
@@ -42,6 +43,7 @@ class Sampler:
         clock: Clock,
         interval_seconds: float,
         processes: ProcessTable | None,
+        jobs: Jobs | None = None,
         host: Callable[[], HostCounters] | None,
         web_report: Callable[[], WebReport] = WebReport,
         own_figures: Callable[[], dict[str, float]] = dict,
@@ -51,11 +53,11 @@ class Sampler:
         self.latest = Snapshot(at=None, report=SelfReport(interval_seconds=interval_seconds))
         self._crew, self._roster, self._persistence = crew, roster, persistence
         self._outcomes, self._clock = outcomes, clock
-        self._processes = processes
         self._web_report, self._own_figures = web_report, own_figures
         self._figures: dict[str, float] = {}
         self._figures_at: Instant | None = None
         self._health = Health()
+        self._occupants = Occupants(processes, jobs, self._health)
         self._host = HostWatch(host, outcomes, clock, self._health) if host is not None else None
         self._looked_at: Instant | None = None
         self._samples = 0
@@ -76,7 +78,7 @@ class Sampler:
         if self._thread.is_alive():  # in a disk that does not answer; each tick has written its own state
             logger.error("stopped without a last word to the state folder")
             return
-        self._persistence.save(self._roster.states(), self._roster.events, self._clock(), final=True)
+        self._save(self._clock(), final=True)
         if self._crew.idle and self.session.close():
             self._see_off(CLOSE_SECONDS)
 
@@ -130,6 +132,7 @@ class Sampler:
         self.session.step(began, readers_idle=self._crew.idle, stuck=self._crew.stuck > 0)
         if self._host is not None:
             self._host.start(began)
+        self._occupants.begin(began)
         self._start_reads(began)
         readers = self.session.readers
         self._wait(began)
@@ -139,13 +142,12 @@ class Sampler:
         self._drain()
         now = self._clock()
         self._look_around(now)
-        if self._processes is not None:
-            self._show_processes(self._processes, now)
+        self._occupants.end(self._roster, now)
         if self._figures_at is None or now.seconds_since(self._figures_at) >= SLOW_SECONDS:
             self._figures, self._figures_at = {}, now
             self._health.guard("self", self._look_at_self)
         self._samples += 1
-        self._persistence.save(self._roster.states(), self._roster.events, now)
+        self._save(now)
         self.latest = self._snapshot(self._clock())
 
     def _start_reads(self, began: Instant) -> None:
@@ -220,7 +222,9 @@ class Sampler:
                 continue
             for why in reading.failed.values():
                 self._health.count(self._source_name, why)
-            self._roster.took(uuid, reading, result.at)
+            tick, entry = self._roster.took(uuid, reading, result.at), self._roster.entry(uuid)
+            if tick is not None and entry is not None:
+                self._occupants.took(entry, tick, result.at)
 
     def _look_around(self, now: Instant) -> None:
         """Mark those whose call is overdue; ask for a fresh start when nobody answers."""
@@ -250,16 +254,9 @@ class Sampler:
         else:
             self._roster.present((), now, self.session.reason)
 
-    def _show_processes(self, table: ProcessTable, now: Instant) -> None:
-        for entry in self._roster:
-            entry.show_processes(None, None, 0)
-        if self._health.guard("processes", partial(self._name_processes, table, now)) and table.reason:
-            self._health.note("processes", 0.0, table.reason)
-
-    def _name_processes(self, table: ProcessTable, now: Instant) -> None:
-        for entry in self._roster:
-            if entry.up and entry.fast is not None and entry.fast.processes is not None:
-                entry.show_processes(*table.rows(entry.fast.processes, now))
+    def _save(self, now: Instant, *, final: bool = False) -> None:
+        ledger = self._occupants.to_json()
+        self._persistence.save(self._roster.states(), self._roster.events, now, ledger=ledger, final=final)
 
     def _look_at_self(self) -> None:
         self._figures = self._own_figures()
@@ -274,14 +271,14 @@ class Sampler:
             driver=self.session.driver,
             gpus=self._roster.snapshots(now),
             host=self._host.figures if self._host is not None else None,
+            ledger=self._occupants.ledger(),
             report=self._report(),
             web=self._web_report(),
         )
 
     def _report(self) -> SelfReport:
         errors = self._health.errors + self.session.errors
-        if self._processes is not None:
-            errors.update({("processes", why): n for why, n in self._processes.dropped.items()})
+        errors.update(self._occupants.dropped)
         return SelfReport(
             collectors=(*self._health.collectors, *self._persistence.health()),
             sample_errors=errors,

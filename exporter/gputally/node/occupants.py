@@ -1,0 +1,74 @@
+"""Who is on the GPUs: the process table that is shown, and the jobs to which energy is booked.
+
+Keeps the faults of both away from the sampler: metering goes on whatever happens here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from gputally.model import Instant, Ledger
+from gputally.node.counters import Tick
+from gputally.node.health import Health
+from gputally.node.jobs import Jobs
+from gputally.node.processes import ProcessTable
+from gputally.node.roster import Entry, Roster
+
+
+class Occupants:
+    """Used by the sampler's thread only. Either part may be off."""
+
+    def __init__(self, table: ProcessTable | None, jobs: Jobs | None, health: Health) -> None:
+        self.jobs = jobs
+        self._table, self._health = table, health
+
+    def begin(self, now: Instant) -> None:
+        """Open a tick."""
+        if self.jobs is not None:
+            self._health.guard("jobs", partial(self.jobs.begin, now))
+
+    def took(self, entry: Entry, tick: Tick, at: Instant) -> None:
+        """Divide what a reading added to a GPU's counters."""
+        if self.jobs is not None:
+            self.jobs.took(entry, tick, at)
+
+    def end(self, roster: Roster, now: Instant) -> None:
+        """Close a tick: name processes, find out which jobs have ended."""
+        ended = self.jobs is not None and self._health.guard("jobs", partial(self.jobs.end, now))
+        if self.jobs is not None and ended and self.jobs.failed:
+            self._health.note("jobs", 0.0, "split")
+        if self._table is None:
+            return
+        for entry in roster:
+            entry.show_processes(None, None, 0)
+        named = self._health.guard("processes", partial(self._name, self._table, roster, now))
+        if named and self._table.reason:
+            self._health.note("processes", 0.0, self._table.reason)
+
+    def ledger(self) -> Ledger | None:
+        """What is published of jobs and teams."""
+        return self.jobs.ledger() if self.jobs is not None else None
+
+    def to_json(self) -> dict[str, Any] | None:
+        """What a restart must not forget."""
+        return self.jobs.to_json() if self.jobs is not None else None
+
+    @property
+    def dropped(self) -> Mapping[tuple[str, str], int]:
+        """Processes that could not be shown, by (collector, reason)."""
+        return {("processes", why): n for why, n in self._table.dropped.items()} if self._table else {}
+
+    def _name(self, table: ProcessTable, roster: Roster, now: Instant) -> None:
+        for entry in roster:
+            if not entry.up or entry.fast is None or entry.fast.processes is None:
+                continue
+            rows, count, capped = table.rows(entry.fast.processes, now)
+            if self.jobs is not None and (jobs := self.jobs.job_ids(entry.gpu.uuid)):
+                rows = tuple(
+                    replace(row, job_id=jobs[int(row.pid)])
+                    if row.pid.isdigit() and int(row.pid) in jobs
+                    else row
+                    for row in rows
+                )
+            entry.show_processes(rows, count, capped)
