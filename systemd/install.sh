@@ -23,11 +23,13 @@ if [ -z "$root" ]; then
 fi
 
 install -D -m 0644 "$here/gputally-node.service" "$root/etc/systemd/system/gputally-node.service"
+install -D -m 0644 "$here/gputally.tmpfiles.conf" "$root/etc/tmpfiles.d/gputally.conf"
 if [ ! -e "$root/etc/gputally/gputally-node.env" ]; then
   install -D -m 0644 "$here/gputally-node.env" "$root/etc/gputally/gputally-node.env"
 fi
 
 if [ -z "$root" ]; then
+  systemd-tmpfiles --create gputally.conf
   systemctl daemon-reload
   systemctl enable --quiet gputally-node.service
   systemctl restart gputally-node.service

@@ -93,6 +93,11 @@ def test_what_is_mounted_is_there_and_stays_as_it_is(name: str) -> None:
         if source.startswith("."):
             assert (TOP / source).is_dir(), mount
             assert options.endswith(":ro"), mount
+        elif source.startswith(
+            "/"
+        ):  # the machine's own: only the agent, to see who runs there, and in its place
+            assert name == "node-gpu"
+            assert options == f"{source}:ro"
         else:
             assert source in COMPOSE["volumes"]
 

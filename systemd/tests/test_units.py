@@ -13,10 +13,12 @@ import pytest
 from click.core import Option
 
 from gputally.cli.node import node
+from gputally.config.settings import NodeSettings
 
 SYSTEMD = Path(__file__).parents[1]
 UNITS = sorted(SYSTEMD.glob("*.service"))
 EXPOSURE = 20  # tenths; node_exporter's own unit has 92
+DROP_IN_EXPOSURE = 23  # with the two capabilities that reading other users' environments takes
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,6 +46,35 @@ def test_an_unknown_setting_would_be_noticed(tmp_path: Path) -> None:
 def test_the_unit_exposes_little(unit: Path) -> None:
     done = analyze("security", "--offline=yes", "--no-pager", f"--threshold={EXPOSURE}", str(unit))
     assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("drop_in", sorted((SYSTEMD / "drop-ins").glob("*.conf")), ids=lambda path: path.name)
+def test_a_drop_in_is_valid_and_exposes_no_more_than_it_must(drop_in: Path, tmp_path: Path) -> None:
+    """As systemd would read it behind the unit: later lines win, lists are reset or added to."""
+    joined = tmp_path / "gputally-node.service"
+    text = (SYSTEMD / joined.name).read_text().replace("/opt/gputally/venv/bin/python", sys.executable)
+    before, install, after = text.partition("[Install]")
+    joined.write_text(f"{before}{drop_in.read_text()}\n{install}{after}")
+    done = analyze("verify", "--man=no", str(joined))
+    assert (done.returncode, [line for line in done.stderr.splitlines() if joined.name in line]) == (0, [])
+    threshold = f"--threshold={DROP_IN_EXPOSURE}"
+    done = analyze("security", "--offline=yes", "--no-pager", threshold, str(joined))
+    assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
+def test_folders_of_records_are_made_as_the_agent_expects_them(tmp_path: Path) -> None:
+    """The real systemd-tmpfiles; paths and defaults are those of the agent's settings."""
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    for name in ("passwd", "group"):
+        (root / "etc" / name).write_text(
+            "root:x:0:0:root:/root:/bin/sh\n" if name == "passwd" else "root:x:0:\n"
+        )
+    conf = SYSTEMD / "gputally.tmpfiles.conf"
+    subprocess.run(["systemd-tmpfiles", "--create", f"--root={root}", str(conf)], check=True)
+    settings = NodeSettings()
+    for folder, mode in ((settings.jobs_slurm_dir, 0o755), (settings.jobs_runs_dir, 0o1777)):
+        assert (root / folder.relative_to("/")).stat().st_mode & 0o7777 == mode
 
 
 def read(unit: Path) -> configparser.ConfigParser:
@@ -121,6 +152,8 @@ def test_the_installer_puts_files_in_place_and_keeps_settings(tmp_path: Path) ->
     assert settings.read_text() == (SYSTEMD / "gputally-node.env").read_text()
     unit = tmp_path / "etc" / "systemd" / "system" / "gputally-node.service"
     assert unit.stat().st_mode & 0o777 == 0o644
+    folders = tmp_path / "etc" / "tmpfiles.d" / "gputally.conf"
+    assert folders.read_text() == (SYSTEMD / "gputally.tmpfiles.conf").read_text()
     settings.write_text("GPUTALLY_LOG_LEVEL=debug\n")
     unit.write_text("old")
     install()
