@@ -83,7 +83,7 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as folder, sleepers(PROCESSES) as pids:
         library = build(Path(folder) / "lib")
-        for name in ("gputally 1 s", "gputally 250 ms", "nvitop-exporter 1 s"):
+        for name in ("gputally 1 s", "gputally 250 ms", "gputally 1 s, no jobs", "nvitop-exporter 1 s"):
             port = free_port()
             url = f"http://127.0.0.1:{port}/metrics"
             with FakeNvml(Path(folder) / f"{port}.control", library=library) as fake:
@@ -110,10 +110,12 @@ def command(name: str, port: int, folder: str) -> list[str]:
             "--interval",
             "1",
         ]
-    interval = name.removeprefix("gputally ").replace(" ", "")
+    interval = name.removeprefix("gputally ").partition(",")[0].replace(" ", "")
+    jobs = ["--no-collector.jobs"] if "no jobs" in name else []
     return [
         *(str(BIN / "gputally"), "node", "--source=nvml", f"--web.listen-address=127.0.0.1:{port}"),
-        *(f"--sample.interval={interval}", f"--state.dir={folder}/state-{interval}"),
+        *(f"--sample.interval={interval}", f"--state.dir={folder}/state-{port}"),
+        *jobs,
     ]
 
 

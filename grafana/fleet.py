@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from grafana.jobs import jobs, power_by_team
 from grafana.page import Line, page
 from grafana.panels import Look, Steps, row, stat, timeseries
 from grafana.queries import AGENTS, SELECT_ALERTS, Json, instant, series, unit_of
@@ -37,6 +38,7 @@ def fleet() -> Json:
         (4, [(3, tile) for tile in _tiles()]),
         (8, [(9, _states()), (15, _power_by_machine())]),
         (11, [(24, _cards())]),
+        (10, [(8, power_by_team()), (16, jobs())]),
         (8, [(8, panel) for panel in _by_gpu()]),
         (1, [(24, row("The metering itself"))]),
         (4, [(4, tile) for tile in _agent_tiles()]),
