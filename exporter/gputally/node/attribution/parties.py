@@ -1,7 +1,7 @@
 """What a split of one GPU's tick needs to know, and what comes out of it. Records only.
 
 Conservation is the contract: over the shares of a split, active_mj + idle_mj sum to the booking's energy_mj,
-held_ns to its dt_ns and busy_ns to its busy_ns, exactly, and no number is negative.
+held_ns to its dt_ns and busy_ns to its busy_ns (dt_ns, if that is less), exactly; no number is negative.
 """
 
 from dataclasses import dataclass
