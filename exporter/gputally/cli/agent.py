@@ -143,6 +143,7 @@ class Agent:
             ):
                 logger.warning("%s changed; it takes effect at the next start", field.name)
         self.sampler.pace(new.sample_interval_ns)
+        self.sampler.regroup(new.teams)
         set_level(new.log_level)
         changed = {name: getattr(new, name) for name in RELOADABLE}
         self._settings = replace(self._settings, **changed)

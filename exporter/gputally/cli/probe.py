@@ -20,7 +20,7 @@ from gputally.node.processes import ProcessTable
 from gputally.node.roster import Roster
 from gputally.node.sampler import Sampler
 from gputally.node.session import Choice, Session
-from gputally.node.sources import AUTO, choices, simulated_identities
+from gputally.node.sources import AUTO, choices, simulation
 from gputally.node.worker import Outcome
 
 PACE_SECONDS = 0.25
@@ -126,7 +126,7 @@ def _sampler(settings: NodeSettings, choice: Choice) -> tuple[Sampler, Callable[
     boot_id = read_boot_id(settings.path_procfs)
     persistence = Persistence(None, boot_id)
     session = Session((choice,), outcomes, system_clock)
-    identify = simulated_identities(settings, system_clock) if choice.name == "simulated" else None
+    identify = simulation(settings, system_clock).identify if choice.name == "simulated" else None
     sampler = Sampler(
         session=session,
         crew=Crew(outcomes, system_clock),

@@ -53,10 +53,11 @@ class MigInstance:
     compute_instance_id: str
     uuid: str
     profile: str | None = None  # "1g.10gb"
-    compute_slices: int | None = None
+    compute_slices: int | None = None  # of the compute instance: 1 of "1c.3g.40gb"
     memory_total_bytes: int | None = None
     memory_used_bytes: int | None = None
-    sm_active_ratio: float | None = None  # GPM, where enabled
+    sm_active_ratio: float | None = None  # GPM of the GPU instance, where enabled
+    gpu_instance_slices: int | None = None  # of the GPU instance that it is in: 3 of "1c.3g.40gb"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,19 @@ from queue import SimpleQueue
 
 from gputally.config.settings import NodeSettings
 from gputally.model import Clock, WebReport
+from gputally.node.attribution.book import Book
 from gputally.node.crashes import LIMIT, CrashRecord
 from gputally.node.crew import Crew
 from gputally.node.host import HostReader
+from gputally.node.identity.assemble import identities
+from gputally.node.jobs import Jobs
 from gputally.node.own import OwnFigures
 from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
 from gputally.node.roster import Roster
 from gputally.node.sampler import Sampler
 from gputally.node.session import Session
-from gputally.node.sources import choices, simulated_identities
+from gputally.node.sources import choices, simulation
 from gputally.node.worker import Outcome
 
 logger = logging.getLogger(__name__)
@@ -33,10 +36,17 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
         if crashed >= LIMIT:
             logger.error("crashed %d times within a minute: processes stay off", crashed)
             processes = False
+    machine = simulation(settings, clock) if settings.source == "simulated" else None
     table = None
     if processes:
-        identify = simulated_identities(settings, clock) if settings.source == "simulated" else None
-        table = ProcessTable(settings.path_procfs, identify)
+        table = ProcessTable(settings.path_procfs, machine.identify if machine is not None else None)
+    jobs, kubelet, regroup = None, None, None
+    if settings.collector_jobs:
+        knowing = identities(settings, clock, boot_id, machine)
+        kubelet, regroup = knowing.kubelet, knowing.regroup
+        book = Book(settings.jobs_idle_policy, keep_ns=settings.jobs_keep_ns)
+        jobs = Jobs(knowing.jobs, book, settings.jobs_idle_policy, settings.idle_watts)
+        jobs.restore(persistence.ledger, clock(), clean=persistence.clean, same_boot=persistence.same_boot)
     host = (
         HostReader(settings.path_procfs, settings.path_sysfs, clock, persistence.host_joules)
         if settings.collector_host
@@ -51,6 +61,9 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
         clock=clock,
         interval_seconds=settings.sample_interval_ns / 1e9,
         processes=table,
+        jobs=jobs,
+        kubelet=kubelet,
+        regroup=regroup,
         host=host.read if host is not None else None,
         web_report=web_report,
         own_figures=OwnFigures(),

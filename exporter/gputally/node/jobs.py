@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gputally.model import FastReading, Instant, Ledger, MigInstance, ProcessReading
+from gputally.model import FastReading, Instant, Ledger
 from gputally.model.clock import NS_PER_SECOND
 from gputally.node.attribution.book import Book
 from gputally.node.attribution.idle import Baseline, idle_w, observe
@@ -20,15 +20,14 @@ from gputally.node.attribution.parties import (
     NO_PROCESS,
     Booking,
     Occupancy,
-    Partition,
     Share,
     Split,
-    Tenant,
 )
 from gputally.node.attribution.split import split
 from gputally.node.counters import Tick
-from gputally.node.identity.protocol import Allocation, Identities, Sighting
+from gputally.node.identity.protocol import Allocation, Identities
 from gputally.node.roster import Entry
+from gputally.node.tenancy import Departed, Present, departed, partitions, same, tenants
 
 logger = logging.getLogger(__name__)
 BRIDGE_NS = 60 * NS_PER_SECOND  # a gap as long as this is nobody's even if nobody came or left meanwhile
@@ -43,7 +42,9 @@ class _Seat:
     baseline: Baseline = field(default_factory=Baseline)
     idle_watts: float = 0.0  # as used for the latest tick; 0 = unknown
     method: str = ""
-    present: dict[int, tuple[Sighting | None, ProcessReading]] = field(default_factory=dict)  # by PID
+    present: Present = field(default_factory=dict)
+    departed: Departed = field(default_factory=dict)
+    before_gap: Present | None = None  # who was there before a gap of which the counter has not told all yet
 
 
 class Jobs:
@@ -97,7 +98,7 @@ class Jobs:
         return (
             {}
             if seat is None
-            else {pid: seen.job.job_id for pid, (seen, _) in seat.present.items() if seen is not None}
+            else {pid: seen.job.job_id for (pid, _), (seen, _) in seat.present.items() if seen is not None}
         )
 
     def ledger(self) -> Ledger:
@@ -132,13 +133,24 @@ class Jobs:
                 logger.warning("idle baseline of %s not usable: %s", uuid, error)
 
     def _divide(self, seat: _Seat, entry: Entry, tick: Tick, at: Instant) -> Split:
-        fast = entry.fast
-        before = seat.present
+        fast, before = entry.fast, seat.present
         here = self._present(fast, at)
+        occupied = here is None or bool(here) or bool(before)
         seat.present = here or {}
+        # The energy of a gap may come some readings after its end.
+        before_gap = before if seat.before_gap is None else seat.before_gap
+        seat.before_gap = before_gap if entry.state.open_gap else None
+        seat.departed = departed(seat.departed, before, seat.present, at)
         mig = bool(entry.slow is not None and entry.slow.mig_enabled)
-        allocated = self._allocated(entry)
-        occupied = here is None or bool(here) or bool(before) or bool(allocated)
+        occupancy = Occupancy(
+            tenants=None if here is None else tenants(here, seat.departed, fast, at),
+            allocated=self._given(entry),
+            partitions=partitions(entry.slow.mig_instances, self._given_by_uuid())
+            if mig and entry.slow
+            else (),
+            slices=_slices(entry),
+        )
+        occupied = occupied or bool(occupancy.allocated) or any(p.allocated for p in occupancy.partitions)
         watched = tick.kind == "tick"
         seat.baseline = observe(
             seat.baseline,
@@ -148,7 +160,7 @@ class Jobs:
             mig=mig,
         )
         seat.idle_watts = idle_w(seat.baseline, mig=mig, configured=self._configured(entry))
-        bridged = tick.cause in {"missed", "late"} and tick.dt_ns <= BRIDGE_NS and _same(before, here)
+        bridged = tick.cause in {"missed", "late"} and tick.dt_ns <= BRIDGE_NS and same(before_gap, here)
         booking = Booking(
             energy_mj=tick.delta_mj,
             covers_ns=tick.covers_ns,
@@ -157,27 +169,21 @@ class Jobs:
             idle_w=seat.idle_watts,
             cause="" if watched or bridged or tick.kind == "first" else _cause(tick),
         )
-        occupancy = Occupancy(
-            tenants=None if here is None else _tenants(here, before, fast),
-            allocated=allocated,
-            partitions=_partitions(entry.slow.mig_instances) if mig and entry.slow is not None else (),
-            slices=_slices(entry),
-        )
         return split(booking, occupancy, self._policy)
 
-    def _present(
-        self, fast: FastReading | None, at: Instant
-    ) -> dict[int, tuple[Sighting | None, ProcessReading]] | None:
+    def _present(self, fast: FastReading | None, at: Instant) -> Present | None:
         """The processes on a GPU and whose they are; None where the driver lists none."""
         if fast is None or fast.processes is None:
             return None
-        readings = {reading.pid: reading for reading in fast.processes}
-        seen = self.identities.sightings(readings.keys(), at)
+        seen = self.identities.sightings({reading.pid for reading in fast.processes}, at)
         for sighting in {sighting.job.job_id: sighting for sighting in seen.values()}.values():
             self._book.saw(sighting, at)
-        return {pid: (seen.get(pid), reading) for pid, reading in readings.items()}
+        return {
+            (reading.pid, reading.gpu_instance_id): (seen.get(reading.pid), reading)
+            for reading in fast.processes
+        }
 
-    def _allocated(self, entry: Entry) -> tuple[str, ...]:
+    def _given(self, entry: Entry) -> tuple[str, ...]:
         """The jobs to which a scheduler gave the whole GPU."""
         minor = entry.description.minor_number if entry.description is not None else None
         number = minor if minor is not None else int(entry.gpu.index) if entry.gpu.index.isdigit() else None
@@ -189,6 +195,14 @@ class Jobs:
             )
         )
 
+    def _given_by_uuid(self) -> dict[str, tuple[str, ...]]:
+        """The jobs to which a scheduler gave GPUs or MIG instances by UUID."""
+        given: dict[str, tuple[str, ...]] = {}
+        for one in self._allocations:
+            for uuid in one.uuids:
+                given[uuid] = (*given.get(uuid, ()), one.sighting.job.job_id)
+        return given
+
     def _configured(self, entry: Entry) -> float | None:
         """The baseline that the configuration gives a GPU: by UUID, else by the first glob of its name."""
         given = self._configured_idle_w
@@ -196,9 +210,6 @@ class Jobs:
             return given[entry.gpu.uuid]
         name = entry.description.name if entry.description is not None else ""
         return next((watts for pattern, watts in given.items() if name and fnmatchcase(name, pattern)), None)
-
-
-Present = dict[int, tuple[Sighting | None, ProcessReading]]
 
 
 def _cause(tick: Tick) -> str:
@@ -209,55 +220,6 @@ def _nobodys(tick: Tick) -> Split:
     reason = NO_PROCESS if tick.kind == "tick" else _cause(tick)
     busy_ns = min(tick.busy_ns, tick.dt_ns)
     return Split((Share(None, reason, tick.delta_mj, 0, tick.dt_ns, busy_ns),), "none")
-
-
-def _same(before: Present, here: Present | None) -> bool:
-    """Whether the same processes are there as at the reading before, all of them known."""
-    if not before or here is None or before.keys() != here.keys():
-        return False
-    return all(seen is not None and seen == here[pid][0] for pid, (seen, _) in before.items())
-
-
-def _tenants(here: Present, before: Present, fast: FastReading | None) -> tuple[Tenant, ...]:
-    """Who is there, and who left since the tick before: its last part of a tick is still its own."""
-    gone = {reading.pid: reading.sm_ratio for reading in (fast.departed if fast is not None else ())}
-    shares = any(reading.sm_ratio is not None for _, reading in here.values()) or bool(gone)
-    tenants = [_tenant(seen, reading, reading.sm_ratio) for seen, reading in here.values()]
-    tenants += [
-        _tenant(seen, reading, gone.get(pid, 0.0 if shares else None))
-        for pid, (seen, reading) in before.items()
-        if pid not in here or here[pid][0] != seen
-    ]
-    return tuple(tenants)
-
-
-def _tenant(seen: Sighting | None, reading: ProcessReading, sm_ratio: float | None) -> Tenant:
-    return Tenant(
-        job_id=seen.job.job_id if seen is not None else None,
-        sm_ratio=sm_ratio,
-        partition=None if reading.gpu_instance_id is None else str(reading.gpu_instance_id),
-        scheduled=seen is not None and seen.scheduled,
-    )
-
-
-def _partitions(instances: Sequence[MigInstance]) -> tuple[Partition, ...]:
-    """GPU instances from compute instances, of which one may hold several."""
-    by_gpu_instance: dict[str, list[MigInstance]] = {}
-    for instance in instances:
-        by_gpu_instance.setdefault(instance.gpu_instance_id, []).append(instance)
-    return tuple(
-        Partition(
-            name,
-            slices=sum(part.compute_slices or 0 for part in parts) or 1,
-            active_ratio=_activity(parts),
-        )
-        for name, parts in by_gpu_instance.items()
-    )
-
-
-def _activity(parts: Sequence[MigInstance]) -> float | None:
-    known = [part.sm_active_ratio for part in parts if part.sm_active_ratio is not None]
-    return sum(known) / len(known) if len(known) == len(parts) and known else None
 
 
 def _slices(entry: Entry) -> int:

@@ -6,7 +6,7 @@ Keeps the faults of both away from the sampler: metering goes on whatever happen
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from gputally.model import Instant, Ledger
 from gputally.node.counters import Tick
@@ -16,11 +16,24 @@ from gputally.node.processes import ProcessTable
 from gputally.node.roster import Entry, Roster
 
 
+class Asked(Protocol):
+    """Somebody who is asked on a thread of its own."""
+
+    reason: str  # why there was no answer the last time; "" = there was one
+
+    @property
+    def errors(self) -> Mapping[str, int]:
+        """Questions without an answer, by reason."""
+
+
 class Occupants:
     """Used by the sampler's thread only. Either part may be off."""
 
-    def __init__(self, table: ProcessTable | None, jobs: Jobs | None, health: Health) -> None:
+    def __init__(
+        self, table: ProcessTable | None, jobs: Jobs | None, health: Health, kubelet: Asked | None = None
+    ) -> None:
         self.jobs = jobs
+        self._kubelet = kubelet
         self._table, self._health = table, health
 
     def begin(self, now: Instant) -> None:
@@ -38,6 +51,8 @@ class Occupants:
         ended = self.jobs is not None and self._health.guard("jobs", partial(self.jobs.end, now))
         if self.jobs is not None and ended and self.jobs.failed:
             self._health.note("jobs", 0.0, "split")
+        if self._kubelet is not None:
+            self._health.note("kubelet", 0.0, self._kubelet.reason)
         if self._table is None:
             return
         for entry in roster:
@@ -56,8 +71,13 @@ class Occupants:
 
     @property
     def dropped(self) -> Mapping[tuple[str, str], int]:
-        """Processes that could not be shown, by (collector, reason)."""
-        return {("processes", why): n for why, n in self._table.dropped.items()} if self._table else {}
+        """Processes that could not be shown and questions without an answer, by (collector, reason)."""
+        processes = self._table.dropped if self._table is not None else {}
+        questions = self._kubelet.errors if self._kubelet is not None else {}
+        return {
+            **{("processes", why): n for why, n in processes.items()},
+            **{("kubelet", why): n for why, n in questions.items()},
+        }
 
     def _name(self, table: ProcessTable, roster: Roster, now: Instant) -> None:
         for entry in roster:

@@ -6,8 +6,6 @@ the environment, where secrets live. Names are chosen by the processes themselve
 
 import logging
 import os
-import pwd
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -16,17 +14,17 @@ from typing import TypeVar
 
 from gputally.model import Instant, ProcessReading, ProcessRow
 from gputally.model.clock import NS_PER_SECOND
+from gputally.node.identity.owners import OwnerNames
+from gputally.node.identity.proc import PID_MAX, Folder, hides_processes, read_file, sees_host
 from gputally.node.labels import label_text
 
+__all__ = ["Identity", "OwnerNames", "ProcessTable", "read_identity"]
 logger = logging.getLogger(__name__)
 _N = TypeVar("_N", int, float)
 
 CAP = 64  # rows a GPU; what is beyond stands together as `other`
 OTHER = "other"
 RECHECK_NS = 5 * NS_PER_SECOND  # how long a PID may change hands before its row says so
-_PID_MAX = 1 << 22  # the kernel's PID_MAX_LIMIT on 64-bit machines
-_READ_BYTES = 2048  # a stat line is some 52 numbers and a name of 15 bytes, 63 for kernel threads
-_START_FIELD = 19  # `starttime`, counted from the field behind the name
 _LOOKUPS_PER_ROW = 4  # bounds the work of one call when a list is full of PIDs that lead nowhere
 
 _WHY = {
@@ -105,7 +103,7 @@ class ProcessTable:
             else:
                 user = self._owners.name(found.uid, now.boot_ns) if found.user is None else found.user
                 rows.append(ProcessRow(str(use.pid), found.name, user, use.memory_bytes, use.sm_ratio))
-        if missing and rows and self._identify is None and not self._sees_host():
+        if missing and rows and self._identify is None and not sees_host(self._root):
             # PIDs of another namespace: those that did resolve are namesakes, strangers to the GPU.
             missing["pid_namespace"] += len(rows)
             rows = []
@@ -131,7 +129,7 @@ class ProcessTable:
         """
         uses: dict[int, ProcessReading] = {}
         for reading in readings:
-            if not 0 < reading.pid <= _PID_MAX or reading.pid == self._own_pid:
+            if not 0 < reading.pid <= PID_MAX or reading.pid == self._own_pid:
                 self.dropped["invalid"] += 1
                 continue
             first = uses.setdefault(reading.pid, reading)
@@ -188,80 +186,26 @@ class ProcessTable:
     def _diagnose(self) -> str:
         if self._identify is not None:
             return "unresolved"
-        if _read(f"{self._root}/self/stat") is None:
+        if read_file(f"{self._root}/self/stat") is None:
             return "no_proc"
-        if _hides_processes(self._root):
+        if hides_processes(self._root):
             return "hidepid"
-        return "unresolved" if self._sees_host() else "pid_namespace"
-
-    def _sees_host(self) -> bool:
-        """Whether this /proc shows the host's PIDs: only there PID 2 is the parent of kernel threads."""
-        return _read(f"{self._root}/2/comm") == b"kthreadd\n" or _hides_processes(self._root)
-
-
-class OwnerNames:
-    """User names by uid, remembered. A directory service that does not answer costs one thread, no tick."""
-
-    def __init__(self, lookup: Callable[[int], str] = lambda uid: pwd.getpwuid(uid).pw_name) -> None:
-        self._lookup = lookup  # raises KeyError or OSError where there is no name
-        self._names: dict[int, str] = {}
-        self._unknown_since_ns: dict[int, int] = {}
-        self._thread: threading.Thread | None = None
-
-    def name(self, uid: int, now_ns: int) -> str:
-        """Say who owns a uid; the number itself while nobody knows or the answer is not yet there."""
-        since_ns = self._unknown_since_ns.get(uid)
-        if since_ns is not None and now_ns - since_ns > 600 * NS_PER_SECOND:
-            del self._unknown_since_ns[uid], self._names[uid]
-        known = self._names.get(uid)
-        if known is not None:
-            return known
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._ask, args=(uid, now_ns), name="owner", daemon=True)
-            self._thread.start()
-            self._thread.join(0.1)  # files answer in microseconds, a healthy LDAP in milliseconds
-        return self._names.get(uid, str(uid))
-
-    def _ask(self, uid: int, now_ns: int) -> None:
-        try:
-            self._names[uid] = label_text(self._lookup(uid)) or str(uid)
-        except (KeyError, OSError, OverflowError):
-            self._unknown_since_ns[uid] = now_ns
-            self._names[uid] = str(uid)
+        return "unresolved" if sees_host(self._root) else "pid_namespace"
 
 
 def read_identity(root: str, pid: int) -> Identity | str:
     """Read name, effective owner and start time of a process, or say why that cannot be.
 
-    All through one descriptor of the process's folder, which stays with that process: when it dies and its
-    PID is given away in between, the read fails rather than mixing two processes.
+    None of it is mixed from two processes, even if the PID changes hands meanwhile (identity/proc.py).
     """
     try:
-        folder = os.open(f"{root}/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            # A process that has died, or that hidepid hides, can still be opened; the next call says so.
-            uid = os.fstat(folder).st_uid
-            file = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-            try:
-                return _parse_stat(os.read(file, _READ_BYTES), uid)
-            finally:
-                os.close(file)
-        finally:
-            os.close(folder)
+        with Folder(root, pid) as folder:
+            process = folder.process()
     except (FileNotFoundError, ProcessLookupError):
         return "unresolved"
-    except OSError:
+    except (OSError, ValueError):
         return "unreadable"
-
-
-def _parse_stat(stat: bytes, uid: int) -> Identity | str:
-    # The name stands raw between the first `(` and the last `)`; it may hold either, blanks and newlines.
-    head, _, tail = stat.rpartition(b")")
-    try:
-        start_ticks = int(tail.split()[_START_FIELD])
-    except (IndexError, ValueError):
-        return "unreadable"
-    return Identity(label_text(head.partition(b"(")[2]), None, uid, start_ticks)
+    return Identity(label_text(process.comm), None, process.uid, process.start_ticks)
 
 
 def _same(old: Identity | str, new: Identity | str) -> Identity | str:
@@ -281,26 +225,3 @@ def _other(rest: list[ProcessReading]) -> ProcessRow:
 
 def _larger(one: _N | None, two: _N | None) -> _N | None:
     return two if one is None else one if two is None else max(one, two)
-
-
-def _hides_processes(root: str) -> bool:
-    """Whether /proc is mounted so that it shows a user only the user's own processes (proc(5), hidepid)."""
-    try:
-        mounts = Path(root, "self/mountinfo").read_bytes().splitlines()
-    except OSError:
-        return False
-    hides = False
-    for line in mounts:  # in the order of mounting: of two at one place, the later one counts
-        before, _, after = line.partition(b" - ")
-        mount, about = before.split(), after.split()
-        if len(mount) > 4 and len(about) == 3 and about[0] == b"proc" and mount[4] == os.fsencode(root):
-            options = set(about[2].split(b",")) - {b"hidepid=0", b"hidepid=off"}
-            hides = any(option.startswith(b"hidepid=") for option in options)
-    return hides
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        return Path(path).read_bytes()
-    except OSError:
-        return None

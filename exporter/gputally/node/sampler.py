@@ -6,16 +6,17 @@ A scrape reads `latest`, which is replaced by one assignment; it waits for nothi
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
+from gputally.config.teams import TeamRule
 from gputally.model import Clock, HostCounters, Instant, SelfReport, Snapshot, WebReport
 from gputally.node.crew import SLOW_SECONDS, Crew, Post, ReadResult
 from gputally.node.health import Health, sentence_of, word_of
 from gputally.node.hostwatch import HostWatch
 from gputally.node.jobs import Jobs
 from gputally.node.labels import clean_texts
-from gputally.node.occupants import Occupants
+from gputally.node.occupants import Asked, Occupants
 from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
 from gputally.node.roster import SUSPENDED, Roster
@@ -44,6 +45,8 @@ class Sampler:
         interval_seconds: float,
         processes: ProcessTable | None,
         jobs: Jobs | None = None,
+        kubelet: Asked | None = None,
+        regroup: Callable[[Sequence[TeamRule]], None] | None = None,
         host: Callable[[], HostCounters] | None,
         web_report: Callable[[], WebReport] = WebReport,
         own_figures: Callable[[], dict[str, float]] = dict,
@@ -57,7 +60,8 @@ class Sampler:
         self._figures: dict[str, float] = {}
         self._figures_at: Instant | None = None
         self._health = Health()
-        self._occupants = Occupants(processes, jobs, self._health)
+        self.regroup = regroup or (lambda _teams: None)  # other rules of teams, from any thread
+        self._occupants = Occupants(processes, jobs, self._health, kubelet)
         self._host = HostWatch(host, outcomes, clock, self._health) if host is not None else None
         self._looked_at: Instant | None = None
         self._samples = 0

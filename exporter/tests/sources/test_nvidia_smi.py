@@ -162,9 +162,16 @@ def test_processes_can_be_left_out(smi: StandIn) -> None:
     assert smi.runs() == ["--query-gpu", "--query-gpu", "-q"]
 
 
-def test_compute_slices_are_those_of_the_profile() -> None:
-    profiles = {"7g.80gb": 7, "1g.10gb+me": 1, "1c.3g.40gb": 1, "2c.7g.80gb": 2, "": None, "Device": None}
-    assert {profile: listing.compute_slices(profile) for profile in profiles} == profiles
+def test_slices_of_compute_and_gpu_instance_are_those_of_the_profile() -> None:
+    profiles = {
+        "7g.80gb": (7, 7),
+        "1g.10gb+me": (1, 1),
+        "1c.3g.40gb": (1, 3),
+        "2c.7g.80gb": (2, 7),
+        "": (None, None),
+        "Device": (None, None),
+    }
+    assert {profile: listing.slices_of(profile) for profile in profiles} == profiles
 
 
 # How often the program runs.

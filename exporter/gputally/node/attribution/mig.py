@@ -11,29 +11,37 @@ _UNUSED: Party = (None, UNUSED_SLICES)
 
 
 def weigh_partitions(occupancy: Occupancy, policy: str) -> Claims:
-    """Weigh the parties of a board with partitions. With no process on any of them it is one GPU to all.
+    """Weigh the parties of a board with partitions. With nobody on any of them it is one GPU to all.
+
+    A partition that a scheduler gave to a job is used, processes or not; what the board draws above its
+    baseline is such a job's only where nobody else is there, or its partition measures activity.
 
     A partition without a process that measures activity keeps it: it is not dealt to the others, but nobody's
     (NO_PROCESS). Processes on a partition that is not listed, as while instances are made, stand together as
     on one more, of one slice, of which no activity is known. Partitions may claim more slices than the board
     has; then they count against each other only.
     """
-    if not occupancy.tenants:
+    given = {one.partition: one.allocated for one in occupancy.partitions if one.allocated}
+    if not occupancy.tenants and not given:
         return weigh(occupancy.tenants, occupancy.allocated, policy)
     # A GPU instance has a slice at least, whatever is said of it.
     slices: dict[str | None, int] = {one.partition: max(1, one.slices) for one in occupancy.partitions}
     tenants: dict[str | None, list[Tenant]] = {name: [] for name in slices}
-    for tenant in occupancy.tenants:
+    for tenant in occupancy.tenants or ():
         tenants.setdefault(tenant.partition if tenant.partition in slices else None, []).append(tenant)
     if None in tenants:
         slices[None] = 1
-    claims = {name: weigh(there, occupancy.allocated, policy) for name, there in tenants.items()}
-    active, method = _active(occupancy, slices, {name for name, there in tenants.items() if there})
+    claims = {
+        name: weigh(there, occupancy.allocated or given.get(name or "", ()), policy)
+        for name, there in tenants.items()
+    }
+    occupied = {name for name, there in tenants.items() if there} or set(given)
+    active, method = _active(occupancy, slices, occupied)
     idle: dict[Party, float] = {}
     held: dict[Party, float] = {}
     unused = max(0, occupancy.slices - sum(slices.values()))
     for name, there in tenants.items():
-        if there:
+        if there or name in given:
             _add(idle, claims[name].idle, slices[name])
             _add(held, claims[name].held, slices[name])
         else:

@@ -59,6 +59,7 @@ class Partition:
     partition: str
     slices: int  # compute slices
     active_ratio: float | None = None  # SM activity, where the card measures it
+    allocated: tuple[str, ...] = ()  # job_ids to which a scheduler gave this instance, processes or not
 
 
 @dataclass(frozen=True, slots=True)

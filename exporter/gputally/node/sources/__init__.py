@@ -1,6 +1,6 @@
 """Ways to reach GPUs; the only rooms that know a driver or a program."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ def choices(settings: NodeSettings, clock: Clock, *, processes: bool) -> tuple[C
             "nvidia-smi", partial(_nvidia_smi, processes=processes), PROGRAM_DEADLINE_SECONDS
         ),
         "nvtop": Choice("nvtop", _nvtop, PROGRAM_DEADLINE_SECONDS),
-        "simulated": Choice("simulated", partial(_simulated, settings, clock)),
+        "simulated": Choice("simulated", partial(simulation, settings, clock)),
     }
     return tuple(known[name] for name in (AUTO if settings.source == "auto" else (settings.source,)))
 
@@ -57,14 +57,14 @@ def _nvtop() -> Source:
     return NvtopSource()
 
 
-def _simulated(settings: NodeSettings, clock: Clock) -> "SimulatedSource":
+def simulation(settings: NodeSettings, clock: Clock) -> "SimulatedSource":
+    """The simulated machine; every one with the same settings is the same machine."""
     from gputally.node.sources.simulated import SimulatedSource  # noqa: PLC0415
 
     return SimulatedSource(
-        settings.simulated_gpus, settings.simulated_seed, clock, faults=settings.simulated_faults
+        settings.simulated_gpus,
+        settings.simulated_seed,
+        clock,
+        faults=settings.simulated_faults,
+        visitors=settings.simulated_visitors_dir,
     )
-
-
-def simulated_identities(settings: NodeSettings, clock: Clock) -> Callable[[int], tuple[str, str] | None]:
-    """Names and users of the simulation's processes, which are in no /proc."""
-    return _simulated(settings, clock).identify

@@ -17,7 +17,7 @@ EXPORT int nvmlDeviceGetMaxMigDeviceCount(device_t device, uint32_t *count)
 {
     ENTER_GPU(nvmlDeviceGetMaxMigDeviceCount, device);
     REQUIRE(count);
-    *count = gpu->mig_maximum;
+    *count = gpu->mig_mode ? gpu->mig_maximum : 0; /* "zero if MIG is not supported or enabled" */
     return SUCCESS;
 }
 

@@ -33,6 +33,12 @@ def board(*active_ratio: float | None, tenants: tuple[Tenant, ...] | None = TENA
     return Occupancy(tenants, (), tuple(replace(one, active_ratio=ratio) for one, ratio in partitions))
 
 
+def given_to(job_id: str, occupancy: Occupancy) -> Occupancy:
+    """The same, and a scheduler has given the smallest instance to a job."""
+    small, *others = occupancy.partitions
+    return replace(occupancy, partitions=(replace(small, allocated=(job_id,)), *others))
+
+
 UNMEASURED = board(None, None, None)
 MEASURED = board(0.0, 0.5, 0.25)
 
@@ -182,3 +188,25 @@ def test_each_partition_pays_by_slices_times_activity_to_the_millijoule(energy_m
     for n, (slices, permille) in enumerate(parts):
         exact = Fraction(energy_mj * slices * permille, together)
         assert abs(paid.get(f"job-{n}", 0) - exact) <= 1
+
+
+def test_an_instance_that_a_scheduler_gave_to_a_job_is_not_unused_though_nobody_is_on_it():
+    """It pays the baseline of its slice; what is above it is of those who are there."""
+    parts, method = joules(given_to("c", UNMEASURED), "allocated")
+    assert method == "mig_slices"
+    assert parts["c"] == (0, 10)
+    assert UNUSED_SLICES not in parts
+    assert parts["a"][0] + parts["b"][0] in (279, 280)  # whole joules of each
+
+
+def test_with_nobody_on_the_board_all_above_the_baseline_is_of_the_jobs_that_have_instances():
+    parts, _ = joules(given_to("c", board(None, None, None, tenants=())), "allocated")
+    assert parts == {"c": (280, 10), UNUSED_SLICES: (0, 60)}
+
+
+@given(policy=st.sampled_from(["allocated", "used", "weighted"]), several=st.booleans())
+def test_instances_given_to_jobs_conserve(policy, several):
+    occupancy = given_to("c", MEASURED if several else board(None, None, None, tenants=None))
+    shares = split(TICK, occupancy, policy).shares
+    assert sum(share.active_mj + share.idle_mj for share in shares) == TICK.energy_mj
+    assert sum(share.held_ns for share in shares) == TICK.dt_ns

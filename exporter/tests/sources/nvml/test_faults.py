@@ -37,6 +37,7 @@ GPU_FUNCTIONS = (
     *("nvmlDeviceGetCudaComputeCapability", "nvmlDeviceGetPowerManagementDefaultLimit"),
     *("nvmlDeviceGetPowerManagementLimitConstraints", "nvmlDeviceGetTemperatureThreshold"),
     *("nvmlDeviceGetMaxClockInfo", "nvmlDeviceGetMaxPcieLinkGeneration", "nvmlDeviceGetMaxPcieLinkWidth"),
+    "nvmlDeviceGetMinorNumber",
     *("nvmlDeviceGetFieldValues", "nvmlDeviceGetUtilizationRates", "nvmlDeviceGetMemoryInfo_v2"),
     *("nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v3"),
     *("nvmlDeviceGetMPSComputeRunningProcesses_v3", "nvmlDeviceGetProcessUtilization"),

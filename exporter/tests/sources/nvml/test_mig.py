@@ -32,16 +32,22 @@ def test_partitions_are_described_with_their_own_memory(bench: Bench) -> None:
     gpu.slice(
         [
             Instance(
-                1, 0, "MIG-a", "NVIDIA H100 80GB HBM3 MIG 3g.40gb", 40 * GIB, 30 * GIB, compute_slices=3
+                *(1, 0, "MIG-a", "NVIDIA H100 80GB HBM3 MIG 3g.40gb", 40 * GIB, 30 * GIB),
+                gpu_slices=3,
+                compute_slices=3,
             ),
-            Instance(9, 1, "MIG-b", "NVIDIA H100 80GB HBM3 MIG 1c.2g.20gb", 20 * GIB, GIB, compute_slices=1),
+            Instance(
+                *(9, 1, "MIG-b", "NVIDIA H100 80GB HBM3 MIG 1c.2g.20gb", 20 * GIB, GIB),
+                gpu_slices=2,
+                compute_slices=1,
+            ),
         ]
     )
     slow = slow_read(bench, bench.reader())
     assert (slow.mig_enabled, slow.mig_pending) == (True, True)
     assert slow.mig_instances == (
-        MigInstance("1", "0", "MIG-a", "3g.40gb", 3, 40 * GIB, 30 * GIB),
-        MigInstance("9", "1", "MIG-b", "1c.2g.20gb", 1, 20 * GIB, GIB),
+        MigInstance("1", "0", "MIG-a", "3g.40gb", 3, 40 * GIB, 30 * GIB, gpu_instance_slices=3),
+        MigInstance("9", "1", "MIG-b", "1c.2g.20gb", 1, 20 * GIB, GIB, gpu_instance_slices=2),
     )
 
 

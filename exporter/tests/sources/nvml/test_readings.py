@@ -25,7 +25,7 @@ def busy_gpu(bench: Bench) -> FakeGpu:
     gpu.set(gpu_percent=55, memory_percent=33, memory_used=10 * GIB, memory_reserved=GIB)
     gpu.set(encoder_percent=11, decoder_percent=12, jpeg_percent=13, ofa_percent=14)
     gpu.set(temperature=71, memory_temperature=85, temperature_margin=-4)
-    gpu.set(fan_count=2, fan_percent=(40, 41), performance_state=2, event_reasons=0x24)
+    gpu.set(minor=5, fan_count=2, fan_percent=(40, 41), performance_state=2, event_reasons=0x24)
     gpu.set(clock_mhz=(1200, 1210, 2619, 1500), clock_max_mhz=(1980, 1985, 2620, 1545))
     gpu.set(power_limit_mw=500_000, power_limit_enforced_mw=490_000, power_limit_default_mw=650_000)
     gpu.set(ecc_total=(1, 2, 7, 9), remapped=(4, 5, 1, 0), retired_pending=1, recovery_action=2)
@@ -118,6 +118,7 @@ def test_a_slow_read_brings_every_slow_reading_in_si_units_as_well(bench: Bench)
 def test_nothing_on_a_busy_card_keeps_the_default_of_its_record() -> None:
     """Guards the two tests above against a field of the model that they forgot."""
     elsewhere = {"power_samples", "new_xids", "throttling", "nvlinks", "mig_instances", "activity_ratio"}
+    elsewhere.add("departed")
     for record in (FAST, SLOW):
         default = type(record)()
         silent = {f.name for f in fields(record) if getattr(record, f.name) == getattr(default, f.name)}
@@ -146,6 +147,8 @@ def test_the_description_has_names_limits_and_maxima(bench: Bench) -> None:
         clock_max_hz={"graphics": 1.98e9, "sm": 1.985e9, "memory": 2.62e9, "video": 1.545e9},
         pcie_link_generation_max=5,
         pcie_link_width_max=16,
+        minor_number=5,
+        mig_slices=None,
         absent={},
     )
     assert description.absent == {

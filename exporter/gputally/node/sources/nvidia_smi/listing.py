@@ -51,7 +51,7 @@ def parse(text: str) -> Listing:
     return Listing(gpus, partitions)
 
 
-def compute_slices(profile: str | None) -> int | None:
-    """Compute slices of a profile: 3 of "3g.40gb", 1 of "1c.3g.40gb"."""
+def slices_of(profile: str | None) -> tuple[int | None, int | None]:
+    """Slices of a profile's compute instance and GPU instance: 1 and 3 of "1c.3g.40gb"."""
     match = _SLICES.match(profile or "")
-    return int(match[1] or match[2]) if match is not None else None
+    return (int(match[1] or match[2]), int(match[2])) if match is not None else (None, None)

@@ -12,7 +12,7 @@ from gputally.node.sources.nvidia_smi.fast import (
     process,
     without_repeats,
 )
-from gputally.node.sources.nvidia_smi.listing import Partition, compute_slices
+from gputally.node.sources.nvidia_smi.listing import Partition, slices_of
 from gputally.node.sources.nvidia_smi.xmllog import Card
 from gputally.node.sources.printed import (
     CELSIUS,
@@ -93,6 +93,7 @@ def describe(card: Card) -> Description:
         clock_max_hz=_clocks(card, sheet, "clock_max_hz", "max_clocks"),
         pcie_link_generation_max=_link(card, sheet, "pcie_link_generation_max", "pcie_gen/max_link_gen"),
         pcie_link_width_max=_link(card, sheet, "pcie_link_width_max", "link_widths/max_link_width"),
+        minor_number=sheet.count("minor_number", card.text("minor_number"), 0, 1 << 20),
         absent=ABSENT,
     )
 
@@ -177,6 +178,7 @@ def _partitions(card: Card, sheet: Sheet, known: Mapping[int, Partition]) -> lis
         if gpu_instance is None or compute_instance is None or index is None:
             continue
         who = known.get(index, Partition())
+        compute_slices, gpu_instance_slices = slices_of(who.profile)
         memory = sheet.memory(
             {f"memory_{n}_bytes": part.text(f"fb_memory_usage/{n}") for n in ("total", "used")},
             prefix="mig_instances.",
@@ -187,7 +189,8 @@ def _partitions(card: Card, sheet: Sheet, known: Mapping[int, Partition]) -> lis
                 compute_instance_id=compute_instance,
                 uuid=who.uuid,
                 profile=who.profile,
-                compute_slices=compute_slices(who.profile),
+                compute_slices=compute_slices,
+                gpu_instance_slices=gpu_instance_slices,
                 memory_total_bytes=memory["memory_total_bytes"],
                 memory_used_bytes=memory["memory_used_bytes"],
             )

@@ -11,6 +11,8 @@ from gputally.node.sources.nvml.device import Device
 
 _MOST_WATTS = 20_000
 _MOST_CELSIUS = 150
+_MOST_MINOR = 1 << 20  # the kernel's minor numbers have 20 bits
+_MOST_SLICES = 64
 _MOST_MEGAHERTZ = 40_000  # the memory of an RTX 4090 runs at 10 501, that of newer cards faster
 
 
@@ -52,6 +54,10 @@ def describe(device: Device, bus_id: str | None, reading: Reading) -> Descriptio
             device, "nvmlDeviceGetMaxPcieLinkGeneration", "pcie_link_generation_max", 16
         ),
         "pcie_link_width_max": _link(device, "nvmlDeviceGetMaxPcieLinkWidth", "pcie_link_width_max", 64),
+        "minor_number": device.keep(
+            "minor_number", _number(device, "nvmlDeviceGetMinorNumber", "minor_number"), 0, _MOST_MINOR
+        ),
+        "mig_slices": _mig_slices(device, reading),
     }
     return Description(**described, absent=missing(device.absent, reading, described))
 
@@ -133,6 +139,14 @@ def _clocks(device: Device) -> dict[str, float]:
         if device.keep(reading, megahertz, 1, _MOST_MEGAHERTZ) is not None and megahertz is not None:
             clocks[clock] = megahertz * 1e6
     return clocks
+
+
+def _mig_slices(device: Device, reading: Reading) -> int | None:
+    """The most partitions there can be, each of which has one compute slice at least. 0 while MIG is off."""
+    if reading.slow is None or not reading.slow.mig_enabled:
+        return None
+    number = _number(device, "nvmlDeviceGetMaxMigDeviceCount", "mig_slices")
+    return device.keep("mig_slices", number or None, 1, _MOST_SLICES)
 
 
 def _link(device: Device, function: str, reading: str, most: int) -> int | None:

@@ -8,7 +8,7 @@ import ctypes
 from collections.abc import Mapping
 from typing import Any
 
-from gputally.model import Clock, FastReading
+from gputally.model import Clock, FastReading, ProcessReading
 from gputally.node.sources.nvml import abi
 from gputally.node.sources.nvml.device import Device
 from gputally.node.sources.nvml.events import XidEvents
@@ -81,7 +81,7 @@ class FastLane:
         energy_mj, samples = self._energy_of(fields)
         utilization, memory_utilization = self._utilization_of()
         total, used, free, reserved = self._memory_of()
-        processes = self._processes
+        running, departed = self._processes_of(total, slow=slow, rare=rare)
         reading = FastReading(
             power_w=self._default_watts() if average_w is None else average_w,
             power_average_w=average_w,
@@ -94,9 +94,8 @@ class FastLane:
             memory_used_bytes=used,
             memory_free_bytes=free,
             memory_reserved_bytes=reserved,
-            processes=(
-                None if processes is None else processes.read(slow=slow, rare=rare, memory_total_bytes=total)
-            ),
+            processes=running,
+            departed=departed,
             new_xids=tuple(self.events.pending),
             **self._throttle_of(fields),
             pcie_transmit_bytes=self._counted("pcie_transmit_bytes", fields),
@@ -162,6 +161,15 @@ class FastLane:
             keep("memory_free_bytes", memory.free, 0, most),
             keep("memory_reserved_bytes", reserved, 0, most),
         )
+
+    def _processes_of(
+        self, total_bytes: int | None, *, slow: bool, rare: bool
+    ) -> tuple[tuple[ProcessReading, ...] | None, tuple[ProcessReading, ...]]:
+        """Who is there, and who has left since the tick before or is still owed a sample."""
+        processes = self._processes
+        if processes is None:
+            return None, ()
+        return processes.read(slow=slow, rare=rare, memory_total_bytes=total_bytes), processes.departed
 
     def _throttle_of(self, fields: Mapping[str, float]) -> dict[str, Any]:
         """Counters of the driver where there are any; else the reasons at this moment, one call a tick."""

@@ -28,6 +28,7 @@ class _Identity:
     uuid: str
     profile: str | None
     compute_slices: int | None
+    gpu_instance_slices: int | None
 
 
 class Partitions:
@@ -114,6 +115,7 @@ class Partitions:
             uuid=who.uuid,
             profile=who.profile,
             compute_slices=who.compute_slices,
+            gpu_instance_slices=who.gpu_instance_slices,
             memory_total_bytes=total,
             memory_used_bytes=used,
             sm_active_ratio=activity.get(instance),
@@ -144,12 +146,14 @@ class Partitions:
         if not uuid:
             return None
         self._read_attributes.bind(handle, ctypes.byref(self._attributes))
+        sliced = self._read_attributes()
         return _Identity(
             gpu_instance_id=gpu_instance_id,
             compute_instance_id=compute_instance_id,
             uuid=uuid,
             profile=profile_of(self._text_of(self._name, handle)),
-            compute_slices=self._attributes.compute_slices if self._read_attributes() else None,
+            compute_slices=self._attributes.compute_slices if sliced else None,
+            gpu_instance_slices=self._attributes.gpu_slices if sliced else None,
         )
 
     def _text_of(self, call: Call, handle: ctypes.c_void_p) -> str:

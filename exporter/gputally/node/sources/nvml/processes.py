@@ -5,7 +5,7 @@ A PID is all that is known about a process here; whether it lives, and whose it 
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from struct import Struct
 
 from gputally.model import Clock, ProcessReading
@@ -23,6 +23,8 @@ _WIDEST_ROW = 32  # bytes; buffers are laid out for it, whatever this driver wri
 HOLD_SECONDS = 0.9
 # After this long without a sample the cursor is given up: the wall clock may have been set back under it.
 RESYNC_SECONDS = 10.0
+# So long after a process has left the lists its last samples may still come: a sampling window and a tick.
+LINGER_SECONDS = 2.0
 _WINDOW_US = 1_000_000
 
 
@@ -109,9 +111,11 @@ class ProcessUtilization:
         self._newest_us = 0  # of the latest sample ever seen
         self._sampled_ns = 0  # when the latest new sample came, on our own clock
         self._held: dict[int, tuple[float, int]] = {}  # pid -> share, when it came
+        self.fresh: Mapping[int, float] = {}  # of the latest read: shares by new samples, none that are held
 
     def read(self) -> dict[int, float] | None:
         """Shares by PID; who is not in it had none. None = the driver does not say."""
+        self.fresh = {}
         now_ns = self._clock().boot_ns
         if now_ns - self._sampled_ns > RESYNC_SECONDS * NS_PER_SECOND:
             self._since.value = 0
@@ -146,7 +150,8 @@ class ProcessUtilization:
         if newest_us in (0, self._newest_us):
             return  # nothing that was not counted before
         since_us = self._since.value or newest_us - _WINDOW_US
-        for pid, share in mean_shares(samples, since_us, newest_us).items():
+        self.fresh = mean_shares(samples, since_us, newest_us)
+        for pid, share in self.fresh.items():
             self._held[pid] = (share, now_ns)
         self._newest_us = self._since.value = newest_us
         self._sampled_ns = now_ns
@@ -183,7 +188,10 @@ class Processes:
         self._graphics = ProcessList(device, "graphics", "Graphics")
         self._mps = ProcessList(device, "mps", "MPSCompute")
         self._utilization = ProcessUtilization(device, clock)
+        self._clock = clock
+        self._listed: dict[int, tuple[str, int]] = {}  # pid -> kind, when it was last on a list
         self._own_pid = os.getpid()
+        self.departed: tuple[ProcessReading, ...] = ()  # of the latest read: gone, but with new samples
 
     def read(
         self, *, slow: bool, rare: bool, memory_total_bytes: int | None
@@ -199,9 +207,11 @@ class Processes:
         if rare or self._mps.wanted:
             self._mps.read()
         shares = self._utilization.read()
+        self.departed = ()
         if self._compute.rows is None and (self._graphics.rows is None or not self._compute.absent):
             return None
         found = self._merge()
+        self._part_with({pid: kind for (pid, _), (kind, _) in found.items()})
         most_bytes = memory_total_bytes * 1.02 if memory_total_bytes else float("inf")
         return tuple(
             ProcessReading(
@@ -213,6 +223,22 @@ class Processes:
             )
             for (pid, instance), (kind, used) in found.items()
         )
+
+    def _part_with(self, kinds: Mapping[int, str]) -> None:
+        """Find those who have left and used the GPU until then; a PID that was never listed is not one.
+
+        A sample speaks for the time before it, so the last one of a process comes when it is gone. A share
+        that is merely held was handed on while it lived.
+        """
+        known, now_ns = self._listed, self._clock().boot_ns
+        self.departed = tuple(
+            ProcessReading(pid, kind=known[pid][0], sm_ratio=share)
+            for pid, share in self._utilization.fresh.items()
+            if share > 0 and pid in known and pid not in kinds
+        )
+        oldest_ns = now_ns - LINGER_SECONDS * NS_PER_SECOND
+        self._listed = {pid: row for pid, row in known.items() if row[1] >= oldest_ns}
+        self._listed.update((pid, (kind, now_ns)) for pid, kind in kinds.items())
 
     def _merge(self) -> dict[tuple[int, int | None], tuple[str, int | None]]:
         """Kind and memory by PID and instance; a later list knows better of what kind a process is."""

@@ -36,6 +36,8 @@ class GpuReader:
         self._bus_id: str | None = None
         self._turn: int | None = None  # of the slow lane's groups; None = not read yet
         self.closed = False
+        self.outdated = False  # MIG was switched: another reader should take over and describe the GPU anew
+        self._device.on_forget(self._outdate)
         self._clock = options.clock
         self._inside_since: Instant | None = None  # read by the scout's thread
 
@@ -93,6 +95,10 @@ class GpuReader:
             return
         self._fast.close()
         self._slow.close()
+
+    def _outdate(self) -> None:
+        self.outdated = True
+        self._on_lost()
 
     def _read(self, *, slow: bool) -> Reading:
         turn = self._turn

@@ -179,9 +179,9 @@ class NvmlSource:
         return handle, uuid
 
     def _take(self, index: str, handle: ctypes.c_void_p, uuid: str) -> _Found:
-        """A GPU with its reader: the one it had, if this is the same handle."""
+        """A GPU with its reader: the one it had, if this is the same handle and it is not outdated."""
         known = self._found.get(uuid)
-        if known is not None and known.handle == handle.value:
+        if known is not None and known.handle == handle.value and not known.reader.outdated:
             return _Found(Gpu(uuid, index), handle.value, known.reader)
         reader = GpuReader(self._library, handle, uuid, self._options, self._note_loss)
         self._readers.append(reader)

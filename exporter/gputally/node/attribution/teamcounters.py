@@ -1,0 +1,90 @@
+"""What teams, their users and their models have used since counting began. These counters never vanish.
+
+They are what sums over weeks are made of, because a job's own series go soon after it. As nothing is ever
+taken away, what can be new is capped: a user invents models, a cluster's namespaces come and go.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gputally.model import OTHER, Job, TeamRow
+from gputally.model.clock import NS_PER_SECOND
+from gputally.node.attribution.parties import Share
+
+Key = tuple[str, str, str]  # team, user, model
+REST: Key = (OTHER, OTHER, OTHER)
+_RESERVED = 8  # one in so many label sets is kept free for TEAM/other/other
+
+
+@dataclass(slots=True)
+class Tally:
+    """One label set's counters. `row` and `written` are what is published and saved until they move."""
+
+    key: Key
+    energy_mj: int = 0
+    held_ns: int = 0
+    busy_ns: int = 0
+    row: TeamRow | None = None
+    written: str = ""
+
+    def book(self, share: Share) -> None:
+        """Add a job's share."""
+        self.energy_mj += share.active_mj + share.idle_mj
+        self.held_ns += share.held_ns
+        self.busy_ns += share.busy_ns
+        self.row, self.written = None, ""
+
+    def from_zero(self) -> None:
+        """Begin again: a reset that rate() and increase() see as one."""
+        self.energy_mj = self.held_ns = self.busy_ns = 0
+        self.row, self.written = None, ""
+
+    def published(self) -> TeamRow:
+        """The counters in SI units."""
+        if self.row is None:
+            held_seconds, busy_seconds = self.held_ns / NS_PER_SECOND, self.busy_ns / NS_PER_SECOND
+            self.row = TeamRow(*self.key, self.energy_mj / 1000, held_seconds, busy_seconds)
+        return self.row
+
+
+@dataclass(slots=True)
+class TeamCounters:
+    """The counters by label set, at most `most` of them."""
+
+    most: int
+    most_models: int  # of one user in one team
+    _tallies: dict[Key, Tally] = field(default_factory=dict)
+    _models: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Tally]:
+        """All of them, in the order in which they came."""
+        return iter(self._tallies.values())
+
+    def add(self, tally: Tally) -> None:
+        """Take in a counter that was published before. Raises ValueError when it is there already."""
+        if tally.key in self._tallies:
+            raise ValueError("a team is there twice")
+        self._tallies[tally.key] = tally
+        team, user, model = tally.key
+        if model not in ("", OTHER):
+            self._models.setdefault((team, user), set()).add(model)
+
+    def of(self, job: Job) -> Tally:
+        """Where a job's shares are counted. A counter is published from zero on, before anything is in it."""
+        key = self._key(job.team, job.user, job.model)
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = Tally(key)
+            self.add(tally)
+        return tally
+
+    def _key(self, team: str, user: str, model: str) -> Key:
+        if (team, user, model) in self._tallies:
+            return team, user, model
+        if model and len(self._models.get((team, user), ())) >= self.most_models:
+            model = OTHER
+        key, folded = (team, user, model), (team, OTHER, OTHER)
+        left = self.most - 1 - len(self._tallies)  # one is for REST
+        if key in self._tallies or left > self.most // _RESERVED:
+            return key
+        return folded if folded in self._tallies or left > 0 else REST
