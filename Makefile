@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 MONITORING := "prometheus=prometheus" "promtool=prometheus" \
 	"prometheus-alertmanager|alertmanager=prometheus-alertmanager" "amtool=prometheus-alertmanager"
 TESTING := $(MONITORING) "gcc=gcc,libc6-dev" "systemd-analyze=systemd" \
-	"pgrep=procps" "shellcheck=shellcheck"
+	"pgrep=procps" "shellcheck=shellcheck" \
+	"slurmctld=slurmctld" "slurmd=slurmd" "sbatch=slurm-client" "munged=munge"
 # Programs are looked up on PATH: `make test-current` puts newer ones in front.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -29,7 +30,7 @@ lint: $(VENV)/test.stamp ## style of Python, shell and YAML; direction of import
 	ruff check .
 	ruff format --check .
 	lint-imports
-	shellcheck scripts/*.sh systemd/*.sh .ci/run
+	shellcheck scripts/*.sh systemd/*.sh systemd/slurm/*.sh .ci/run
 	yamllint --strict -c .ci/yamllint.yml .
 	python -m grafana.build --check
 
@@ -39,7 +40,7 @@ check-types: $(VENV)/test.stamp
 test-python: $(VENV)/test.stamp
 	pytest
 
-test-current: tools ## the tests again with the newest Prometheus and Alertmanager that Debian has
+test-current: tools ## the tests again with the newest Prometheus, Alertmanager and Slurm that Debian has
 	@scripts/current-tools.sh
 	PATH="$(CURDIR)/.tools/current/usr/bin:$$PATH" pytest
 

@@ -25,7 +25,7 @@ def free_port() -> int:
 
 @contextmanager
 def sleepers(count: int) -> Iterator[list[int]]:
-    """Processes that do nothing, to stand for programs on a GPU; each in a session, and so a job, of its own."""
+    """Processes that do nothing, to stand for programs on a GPU: each a job of its own."""
     children = [subprocess.Popen(["sleep", "3600"], start_new_session=True) for _ in range(count)]
     try:
         yield [child.pid for child in children]

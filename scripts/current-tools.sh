@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Unpacks newer releases of Prometheus and Alertmanager from Debian into .tools/current, beside the system's own:
-# the rules, the configuration and the tests have to hold on both. Installs nothing and needs no root.
+# Unpacks newer releases of Prometheus, Alertmanager and Slurm from Debian into .tools/current, beside the system's
+# own: the rules, the configuration and the tests have to hold on both. Installs nothing and needs no root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD/.tools
@@ -43,3 +43,30 @@ done
 for program in prometheus promtool prometheus-alertmanager amtool; do
   "$top/current/usr/bin/$program" --version 2>&1 | sed -n 's/^\([a-z]*, version [^ ]*\).*/current-tools: \1/p'
 done
+
+# Slurm needs newer libraries than the machine has. It is unpacked with all of them, and what stands on PATH runs it
+# with these as /usr, in a mount namespace of its own.
+if [ "$(id -u)" -ne 0 ]; then
+  echo "current-tools: slurm stays the machine's own: only root can put another /usr in its place"
+  exit 0
+fi
+rm -f "$state"/cache/archives/*.deb
+: >"$state/status" # as if nothing were installed
+apt install --yes --download-only --no-install-recommends -o "Dir::State::status=$state/status" \
+  slurmctld slurmd slurm-client munge dash coreutils
+rm -rf "$top/slurm"
+for package in "$state"/cache/archives/*.deb; do
+  dpkg -x "$package" "$top/slurm"
+done
+for program in slurmctld slurmd slurmstepd; do # as its packages do when they are installed
+  ln -s "$program-wlm" "$top/slurm/usr/sbin/$program"
+done
+for program in sbin/munged sbin/slurmctld sbin/slurmd bin/{sbatch,scancel,scontrol,sinfo,squeue,srun}; do
+  [ -x "$top/slurm/usr/$program" ] || fail "no $program among the packages of Slurm"
+  cat >"$top/current/usr/bin/${program#*/}" <<END
+#!/bin/sh
+exec unshare --mount sh -c 'mount --bind "\$0" /usr && exec /usr/$program "\$@"' '$top/slurm/usr' "\$@"
+END
+  chmod 755 "$top/current/usr/bin/${program#*/}"
+done
+"$top/current/usr/bin/slurmd" -V | sed 's/^slurm-wlm /current-tools: slurm, version /'
