@@ -141,5 +141,6 @@ def meters_on(rig: Rig) -> None:
     rig.tick(sighting("1"), sighting("9"), shares={"GPU-a": [share("1", 5), share("9", 1), share(None, 2)]})
     assert min(series(rig.ledger).values()) >= 0
     assert all(row.start_seconds >= 0 and (row.end_seconds or 0) >= 0 for row in rig.ledger.jobs)
+    assert all((row.end_seconds is None) == (row.state == "running") for row in rig.ledger.jobs)
     json.dumps(rig.book.to_json(), allow_nan=False)
     assert "not usable" not in rig.restart()[0]

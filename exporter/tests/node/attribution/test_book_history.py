@@ -84,6 +84,9 @@ class History(RuleBasedStateMachine):
         self.shown = series(self.rig.ledger)
         self.rows: dict[str, JobRow] = {}
         self.scraped_seconds: dict[str, float] = {}  # for how long a job's row has been what it is
+        self.from_spare: set[str] = (
+            set()
+        )  # jobs that were shown for a while already, the book cannot say how long
         self.folded: dict[str, bool] = {}
 
     @rule(
@@ -143,6 +146,7 @@ class History(RuleBasedStateMachine):
         self.older = [self.truth.copy()]
         self.rows = {row.job.job_id: row for row in self.rig.ledger.jobs}
         self.shown, self.scraped_seconds, self.folded = series(self.rig.ledger), {}, {}
+        self.from_spare = set(self.rows) if same_boot else set()
 
     def given(self, shares: dict[str, list[Share]], known: set[str]) -> None:
         """Add what was given."""
@@ -173,11 +177,12 @@ class History(RuleBasedStateMachine):
         assert gone <= self.rows.keys() - rows.keys()
         for job_id, row in self.rows.items():
             stood = self.scraped_seconds.get(job_id, 0.0) + seconds
-            if job_id not in rows:
-                assert row.end_seconds is not None
-                assert stood >= KEEP_SECONDS
-            if row == rows.get(job_id) and row.end_seconds is not None:
-                assert stood < KEEP_SECONDS
+            if row != rows.get(job_id):
+                assert job_id in rows or row.end_seconds is not None
+                assert job_id in rows or stood >= KEEP_SECONDS or job_id in self.from_spare
+                self.from_spare.discard(job_id)
+            elif row.end_seconds is not None:
+                assert stood < KEEP_SECONDS or job_id in self.from_spare
             self.scraped_seconds[job_id] = stood if row == rows.get(job_id) else 0.0
         self.scraped_seconds = {job_id: self.scraped_seconds.get(job_id, 0.0) for job_id in rows}
         self.shown, self.rows = shown, rows

@@ -17,6 +17,7 @@ class TestEnd:
 
     def test_a_job_without_process_runs_on_while_nobody_says_otherwise(self) -> None:
         rig = Rig()
+        rig.tick(seconds=60)
         rig.tick(sighting("7"))
         rig.tick()
         assert rig.asked == ["7"]
@@ -122,6 +123,11 @@ class TestEnd:
             asked.append(len(rig.asked))
         assert asked[:5] == [1] * 5
         assert 10 <= sum(asked[5:]) <= 13
+        rig.tick(seconds=60)
+        rig.tick(sighting("7"))
+        rig.tick()
+        assert rig.asked == ["7"]
+        rig.tick(seconds=60)
         rig.ends["7"] = ENDED
         for _ in range(5):
             rig.tick()
