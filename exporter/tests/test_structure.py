@@ -20,6 +20,7 @@ MOST_FUNCTION_LINES = 40
 WALL_CLOCK = {
     "cli/agent.py": "when the configuration was last loaded, which a metric says",
     "cli/renewal.py": "when this process was last renewed, over an exec",
+    "cli/runrecord.py": "when a wrapped command began and ended, for its record",
     "model/clock.py": "the clock that is handed to everybody else",
     "web/handlers.py": "the Date header",
     "web/reload.py": "when the web configuration was last loaded, which a metric says",
@@ -30,6 +31,7 @@ ENVIRONMENT = {
     "cli/__init__.py": "unknown GPUTALLY_ variables are an error",
     "cli/notify.py": "the service manager's socket and watchdog",
     "cli/renewal.py": "when this process was last renewed, over an exec",
+    "cli/run.py": "the environment that the wrapped command inherits",
     "node/sources/program.py": "PATH and environment of nvidia-smi and nvtop",
 }
 WALL_CLOCK_CALLS = {"time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.ctime"} | {

@@ -6,12 +6,12 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from gputally.config.settings import NodeSettings
-from gputally.model import Clock, WebReport
+from gputally.model import Clock, Instant, WebReport
 from gputally.node.attribution.book import Book
 from gputally.node.crashes import LIMIT, CrashRecord
 from gputally.node.crew import Crew
 from gputally.node.host import HostReader
-from gputally.node.identity.assemble import identities
+from gputally.node.identity.assemble import Knowing, identities
 from gputally.node.jobs import Jobs
 from gputally.node.own import OwnFigures
 from gputally.node.persistence import Persistence
@@ -30,23 +30,12 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
     boot_id = read_boot_id(settings.path_procfs)
     persistence = Persistence(settings.state_dir, boot_id)
-    processes = settings.collector_processes
-    if settings.state_dir is not None:
-        crashed = CrashRecord(settings.state_dir).started(clock().wall_seconds)
-        if crashed >= LIMIT:
-            logger.error("crashed %d times within a minute: processes stay off", crashed)
-            processes = False
+    processes = settings.collector_processes and not _crashes(settings, clock)
     machine = simulation(settings, clock) if settings.source == "simulated" else None
     table = None
     if processes:
         table = ProcessTable(settings.path_procfs, machine.identify if machine is not None else None)
-    jobs, kubelet, regroup = None, None, None
-    if settings.collector_jobs:
-        knowing = identities(settings, clock, boot_id, machine)
-        kubelet, regroup = knowing.kubelet, knowing.regroup
-        book = Book(settings.jobs_idle_policy, keep_ns=settings.jobs_keep_ns)
-        jobs = Jobs(knowing.jobs, book, settings.jobs_idle_policy, settings.idle_watts)
-        jobs.restore(persistence.ledger, clock(), clean=persistence.clean, same_boot=persistence.same_boot)
+    knowing = identities(settings, clock, boot_id, machine) if settings.collector_jobs else None
     host = (
         HostReader(settings.path_procfs, settings.path_sysfs, clock, persistence.host_joules)
         if settings.collector_host
@@ -61,13 +50,30 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
         clock=clock,
         interval_seconds=settings.sample_interval_ns / 1e9,
         processes=table,
-        jobs=jobs,
-        kubelet=kubelet,
-        regroup=regroup,
+        jobs=_jobs(settings, knowing, persistence, clock()) if knowing is not None else None,
+        kubelet=knowing.kubelet if knowing is not None else None,
+        regroup=knowing.regroup if knowing is not None else None,
         host=host.read if host is not None else None,
         web_report=web_report,
         own_figures=OwnFigures(),
     )
+
+
+def _crashes(settings: NodeSettings, clock: Clock) -> bool:
+    """Whether the agent crashes again and again; reading processes is what drivers have crashed in."""
+    if settings.state_dir is None:
+        return False
+    crashed = CrashRecord(settings.state_dir).started(clock().wall_seconds)
+    if crashed >= LIMIT:
+        logger.error("crashed %d times within a minute: processes stay off", crashed)
+    return crashed >= LIMIT
+
+
+def _jobs(settings: NodeSettings, knowing: Knowing, persistence: Persistence, now: Instant) -> Jobs:
+    book = Book(settings.jobs_idle_policy, keep_ns=settings.jobs_keep_ns)
+    jobs = Jobs(knowing.jobs, book, settings.jobs_idle_policy, settings.idle_watts)
+    jobs.restore(persistence.ledger, now, clean=persistence.clean, same_boot=persistence.same_boot)
+    return jobs
 
 
 def read_boot_id(proc_root: Path) -> str:

@@ -27,7 +27,7 @@ from gputally.node.attribution.split import split
 from gputally.node.counters import Tick
 from gputally.node.identity.protocol import Allocation, Identities
 from gputally.node.roster import Entry
-from gputally.node.tenancy import Departed, Present, departed, partitions, same, tenants
+from gputally.node.tenancy import Departed, Present, departed, partitions, same, tenants, unchanged
 
 logger = logging.getLogger(__name__)
 BRIDGE_NS = 60 * NS_PER_SECOND  # a gap as long as this is nobody's even if nobody came or left meanwhile
@@ -39,6 +39,7 @@ class _Seat:
     """What is remembered of one GPU between two ticks."""
 
     index: str = ""
+    shown: bool = False
     baseline: Baseline = field(default_factory=Baseline)
     idle_watts: float = 0.0  # as used for the latest tick; 0 = unknown
     method: str = ""
@@ -58,7 +59,7 @@ class Jobs:
         self._configured_idle_w = configured_idle_w
         self._seats: dict[str, _Seat] = {}
         self._allocations: Sequence[Allocation] = ()
-        self._failed = ""  # what the latest split raised
+        self._failed: dict[str, str] = {}  # UUID -> what its latest split raised
 
     def begin(self, now: Instant) -> None:
         """Open a tick: ask the schedulers what belongs to whom."""
@@ -70,23 +71,25 @@ class Jobs:
         """Divide what a reading added to a GPU's counters. Never raises: what fails is nobody's energy."""
         uuid = entry.gpu.uuid
         seat = self._seats.setdefault(uuid, _Seat())
-        seat.index = entry.gpu.index
+        if not seat.shown:
+            self._book.show(uuid)
+        seat.index, seat.shown = entry.gpu.index, True
         try:
             division = self._divide(seat, entry, tick, at)
         except Exception as error:
-            if self._failed != repr(error):
-                logger.exception("attribution failed; the energy of the tick is nobody's")
-                self._failed = repr(error)
+            if self._failed.get(uuid) != repr(error):
+                logger.exception("attribution failed; the energy of GPU %s is nobody's", seat.index)
+                self._failed[uuid] = repr(error)
             division = _nobodys(tick)
         else:
-            self._failed = ""
+            self._failed.pop(uuid, None)
         seat.method = division.method
         self._book.take(uuid, division, at)
 
     @property
     def failed(self) -> str:
         """What goes wrong in attribution at present; "" = nothing."""
-        return self._failed
+        return next(iter(self._failed.values()), "")
 
     def end(self, now: Instant) -> None:
         """Close a tick: find out which jobs have ended."""
@@ -128,18 +131,18 @@ class Jobs:
         for uuid, stored in idle.items() if isinstance(idle, dict) else ():
             try:
                 index, baseline = stored
-                self._seats[str(uuid)] = _Seat(str(index), Baseline.from_json(baseline))
+                self._seats[str(uuid)] = _Seat(str(index), baseline=Baseline.from_json(baseline))
             except (TypeError, ValueError) as error:
                 logger.warning("idle baseline of %s not usable: %s", uuid, error)
 
     def _divide(self, seat: _Seat, entry: Entry, tick: Tick, at: Instant) -> Split:
         fast, before = entry.fast, seat.present
         here = self._present(fast, at)
-        occupied = here is None or bool(here) or bool(before)
         seat.present = here or {}
-        # The energy of a gap may come some readings after its end.
+        # Of a gap, the energy may come some readings after its end; of a read that hung, the processes.
         before_gap = before if seat.before_gap is None else seat.before_gap
-        seat.before_gap = before_gap if entry.state.open_gap else None
+        unsure = seat.before_gap is not None and not unchanged(before_gap, seat.present)
+        seat.before_gap = before_gap if entry.state.open_gap else before if tick.cause == "missed" else None
         seat.departed = departed(seat.departed, before, seat.present, at)
         mig = bool(entry.slow is not None and entry.slow.mig_enabled)
         occupancy = Occupancy(
@@ -150,24 +153,24 @@ class Jobs:
             else (),
             slices=_slices(entry),
         )
-        occupied = occupied or bool(occupancy.allocated) or any(p.allocated for p in occupancy.partitions)
+        given = bool(occupancy.allocated) or any(part.allocated for part in occupancy.partitions)
         watched = tick.kind == "tick"
         seat.baseline = observe(
             seat.baseline,
             energy_mj=tick.delta_mj,
             covers_ns=tick.covers_ns,
-            occupied=occupied or not watched,
+            occupied=here is None or bool(here or before) or given or not watched,
             mig=mig,
         )
         seat.idle_watts = idle_w(seat.baseline, mig=mig, configured=self._configured(entry))
-        bridged = tick.cause in {"missed", "late"} and tick.dt_ns <= BRIDGE_NS and same(before_gap, here)
+        bridged = _is_short(tick) and same(before_gap, here)
         booking = Booking(
             energy_mj=tick.delta_mj,
             covers_ns=tick.covers_ns,
             dt_ns=tick.dt_ns,
             busy_ns=tick.busy_ns,
             idle_w=seat.idle_watts,
-            cause="" if watched or bridged or tick.kind == "first" else _cause(tick),
+            cause="" if (watched and not unsure) or bridged or tick.kind == "first" else _cause(tick),
         )
         return split(booking, occupancy, self._policy)
 
@@ -210,6 +213,11 @@ class Jobs:
             return given[entry.gpu.uuid]
         name = entry.description.name if entry.description is not None else ""
         return next((watts for pattern, watts in given.items() if name and fnmatchcase(name, pattern)), None)
+
+
+def _is_short(tick: Tick) -> bool:
+    """Whether a gap may be bridged. Energy that was held back over a long one may be told in a short tick."""
+    return tick.cause in {"missed", "late"} and max(tick.dt_ns, tick.covers_ns) <= BRIDGE_NS
 
 
 def _cause(tick: Tick) -> str:

@@ -39,10 +39,16 @@ def tenants(here: Present, left: Departed, fast: FastReading | None, at: Instant
 
 
 def same(before: Present, here: Present | None) -> bool:
-    """Whether the same processes are there as at the reading before, all of them known."""
-    if not before or here is None or before.keys() != here.keys():
-        return False
-    return all(seen is not None and seen == here[key][0] for key, (seen, _) in before.items())
+    """Whether the same processes are there as at the reading before, some at least, and all of them known."""
+    known = bool(before) and all(seen is not None for seen, _ in before.values())
+    return known and here is not None and unchanged(before, here)
+
+
+def unchanged(before: Present, here: Present) -> bool:
+    """Whether the same processes are there as before, and each works for the same job."""
+    return {key: _job_id(seen) for key, (seen, _) in before.items()} == {
+        key: _job_id(seen) for key, (seen, _) in here.items()
+    }
 
 
 def partitions(
@@ -65,8 +71,12 @@ def partitions(
 
 def _tenant(seen: Sighting | None, reading: ProcessReading, sm_ratio: float | None) -> Tenant:
     return Tenant(
-        job_id=seen.job.job_id if seen is not None else None,
+        job_id=_job_id(seen),
         sm_ratio=sm_ratio,
         partition=None if reading.gpu_instance_id is None else str(reading.gpu_instance_id),
         scheduled=seen is not None and seen.scheduled,
     )
+
+
+def _job_id(seen: Sighting | None) -> str | None:
+    return seen.job.job_id if seen is not None else None

@@ -11,9 +11,12 @@ from gputally.model import Instant, Job, JobRow, Unattributed
 from gputally.model.clock import NS_PER_SECOND
 from gputally.node.attribution import lifecycle
 from gputally.node.attribution.lifecycle import ENDED, RUNNING
-from gputally.node.attribution.parties import Share
+from gputally.node.attribution.parties import NO_PROCESS_DATA, REASONS, UNUSED_SLICES, Share
 from gputally.node.attribution.teamcounters import Tally
 from gputally.node.identity.protocol import End, Evidence, Sighting
+
+# The other two are for cards without process lists, and with MIG: there they are not rare, and begin early.
+_ALWAYS_SHOWN = tuple(reason for reason in REASONS if reason not in (NO_PROCESS_DATA, UNUSED_SLICES))
 
 
 @dataclass(slots=True)
@@ -106,6 +109,13 @@ class Nobodys:
         self.energy_mj[key] = self.energy_mj.get(key, 0) + share.active_mj + share.idle_mj
         self.held_ns[uuid] = self.held_ns.get(uuid, 0) + share.held_ns
         self.busy_ns[uuid] = self.busy_ns.get(uuid, 0) + share.busy_ns
+
+    def show(self, uuid: str) -> None:
+        """Publish a GPU's counters from zero on: increase() does not see what a series begins with."""
+        for reason in _ALWAYS_SHOWN:
+            self.energy_mj.setdefault((uuid, reason), 0)
+        self.held_ns.setdefault(uuid, 0)
+        self.busy_ns.setdefault(uuid, 0)
 
     def from_zero(self) -> None:
         """Begin again: a reset that rate() and increase() see as one."""

@@ -99,6 +99,10 @@ class Book:
         if account.sighting is not sighting:
             self._fill(account, sighting)
 
+    def show(self, uuid: str) -> None:
+        """A GPU has come into sight: what is nobody's of it is published from zero on."""
+        self._has.nobodys.show(uuid)
+
     def take(self, uuid: str, split: Split, now: Instant) -> None:
         """Book the shares of one GPU's tick. A job that is not, or no more, in the book is not resolved."""
         accounts, nobodys = self._has.accounts, self._has.nobodys

@@ -4,6 +4,8 @@ Above the baseline a partition weighs its compute slices, times their activity w
 The baseline, and the time in which nothing ran, go by slices, used or not.
 """
 
+from collections.abc import Mapping
+
 from gputally.node.attribution.parties import UNUSED_SLICES, Occupancy, Tenant
 from gputally.node.attribution.weights import Claims, Party, Weights, activity_ppm, equally, weigh
 
@@ -37,25 +39,31 @@ def weigh_partitions(occupancy: Occupancy, policy: str) -> Claims:
     }
     occupied = {name for name, there in tenants.items() if there} or set(given)
     active, method = _active(occupancy, slices, occupied)
-    idle: dict[Party, float] = {}
-    held: dict[Party, float] = {}
-    unused = max(0, occupancy.slices - sum(slices.values()))
-    for name, there in tenants.items():
-        if there or name in given:
-            _add(idle, claims[name].idle, slices[name])
-            _add(held, claims[name].held, slices[name])
-        else:
-            unused += slices[name]
-    if unused:
-        _add(idle, equally([_UNUSED]), unused)
-        _add(held, equally([_UNUSED]), unused)
     by_party: dict[Party, float] = {}
     for name, weight in active.items():
         _add(by_party, claims[name].active, weight)
+    used = {name: claims[name] for name, there in tenants.items() if there or name in given}
+    idle, held = _by_slices(occupancy.slices, slices, used)
     if occupancy.allocated:  # to the job that has the board, no slice is unused
         whole = equally((job_id, "") for job_id in occupancy.allocated)
         return Claims(by_party, whole if policy == "allocated" else idle, whole, method)
     return Claims(by_party, idle, held, method)
+
+
+def _by_slices(
+    board: int, slices: Mapping[str | None, int], used: Mapping[str | None, Claims]
+) -> tuple[Weights, Weights]:
+    """Weights of the baseline and of the time in which nothing ran: by slices, used or not."""
+    idle: dict[Party, float] = {}
+    held: dict[Party, float] = {}
+    for name, claims in used.items():
+        _add(idle, claims.idle, slices[name])
+        _add(held, claims.held, slices[name])
+    unused = max(0, board - sum(slices.values())) + sum(n for name, n in slices.items() if name not in used)
+    if unused:
+        _add(idle, equally([_UNUSED]), unused)
+        _add(held, equally([_UNUSED]), unused)
+    return idle, held
 
 
 def _active(
