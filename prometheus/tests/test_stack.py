@@ -119,6 +119,39 @@ def test_live_figures_are_scraped(run: Run) -> None:
     await_truth(lambda: run.value("sum(gpu_energy_joules_total)") > before, lambda: "no joule was counted")
 
 
+def jobs(run: Run, query: str = "gpu_job_info") -> list[dict[str, str]]:
+    return [series["metric"] for series in run.ask("query", query=query)["result"]]
+
+
+def test_jobs_of_three_teams_are_there_and_one_of_them_is_a_real_command(run: Run) -> None:
+    def teams() -> set[str]:
+        return {job["team"] for job in jobs(run)} - {"unassigned"}
+
+    await_truth(lambda: len(teams()) >= 3, lambda: str(jobs(run)))
+    await_truth(lambda: jobs(run, 'gpu_job_info{scheduler="run"}'), lambda: str(jobs(run)))
+    job = jobs(run, 'gpu_job_info{scheduler="run"}')[0]
+    assert (job["job_name"], job["team"], job["model"]) == ("demo-finetune", "vision", "demo-vit")
+    assert job["user"] == psutil.Process(run.process.pid).username()
+    joules = f'sum(gpu_job_energy_joules_total{{job_id="{job["job_id"]}"}})'
+    await_truth(lambda: run.value(joules) > 0, lambda: f"no joule for {job}")
+
+
+def test_a_command_that_is_ended_is_shown_as_such_and_the_next_one_begins(run: Run) -> None:
+    def states(state: str) -> set[str]:
+        return {one["job_id"] for one in jobs(run, f'gpu_job_state{{job_id=~"run-.*",state="{state}"}} == 1')}
+
+    await_truth(lambda: states("running"), lambda: str(jobs(run, "gpu_job_state")))
+    (victim,) = (
+        child
+        for child in psutil.Process(run.process.pid).children(recursive=True)
+        if child.cmdline()[1:3] == ["-m", "scripts.stack.visitor"]
+    )
+    before = states("running")
+    victim.terminate()
+    await_truth(lambda: states("cancelled") & before, lambda: str(jobs(run, "gpu_job_state")))
+    await_truth(lambda: states("running") - before, lambda: str(jobs(run, "gpu_job_state")))
+
+
 def test_every_rule_is_evaluated_without_an_error(run: Run) -> None:
     def rules() -> list[dict[str, Any]]:
         return [rule for group in run.ask("rules")["groups"] for rule in group["rules"]]
@@ -184,17 +217,20 @@ def test_a_second_run_on_the_same_data_is_refused_in_one_line(run: Run) -> None:
 
 
 def test_the_live_line_tells_figures_and_that_they_are_simulated(run: Run) -> None:
-    pattern = r"^simulated: \d+ GPUs up  ·  .*[\d,]+ W  ·  \d+% utilised"
+    pattern = (
+        r"^simulated: \d+ GPUs up  ·  .*[\d,]+ W  ·  \d+% utilised  ·  \d+ teams, \d+ jobs running  ·  .*kWh"
+    )
     await_truth(lambda: re.search(pattern, run.text, re.MULTILINE), lambda: run.text)
 
 
 def test_a_signal_ends_everything_with_status_0(run: Run) -> None:
     """Last of this module: the stack is gone afterwards."""
     children = psutil.Process(run.process.pid).children(recursive=True)
-    assert len(children) == 4
+    assert len(children) == 6  # four programs, the workload's wrapper and what it wraps
     assert run.end(signal.SIGINT) == 0
     assert [child for child in children if child.is_running() and child.status() != "zombie"] == []
-    assert [file for file in (run.folder / "state" / "simulated").iterdir() if file.stat().st_size > 100]
+    (state,) = (run.folder / "state").iterdir()
+    assert [file for file in state.iterdir() if file.stat().st_size > 100]
 
 
 def test_an_occupied_port_is_avoided_and_said_and_the_run_ends_by_itself(tmp_path: Path) -> None:

@@ -7,6 +7,11 @@ from urllib.parse import quote
 from scripts.stack.processes import get
 
 JOULES_PER_KWH = 3.6e6
+JOBS = 'count(gpu_job_state{state="running"} == 1)'
+TEAMS = (
+    'count(count by (team) (gpu_job_info{team!="unassigned"}'
+    ' and on (instance, job_id) (gpu_job_state{state="running"} == 1)))'
+)
 
 
 def ask(port: int, query: str) -> float | None:
@@ -17,7 +22,7 @@ def ask(port: int, query: str) -> float | None:
 
 
 def live_line(port: int, seconds: float) -> str:
-    """GPUs, power, utilisation and energy in one line; empty before the first scrape. Raises OSError."""
+    """GPUs, power, teams, jobs and energy in one line; empty before the first scrape. Raises OSError."""
     window = f"{max(1, int(seconds))}s"
     # Exact, where increase() would extrapolate: these counters never go backwards.
     energy = (
@@ -28,6 +33,7 @@ def live_line(port: int, seconds: float) -> str:
         _part(ask(port, "sum(gpu_up == bool 0)"), lambda lost: f"{lost:.0f} lost" if lost else ""),
         _part(ask(port, "sum(gpu_power_watts)"), lambda watts: f"{watts:,.0f} W"),
         _part(ask(port, "avg(gpu_utilization_ratio)"), lambda ratio: f"{ratio:.0%} utilised"),
+        _jobs(ask(port, TEAMS), ask(port, JOBS)),
         _part(ask(port, f"sum({energy})"), lambda joules: f"{joules / JOULES_PER_KWH:.4f} kWh since start"),
         _part(ask(port, 'count(ALERTS{alertstate="firing"})'), lambda count: f"{count:.0f} alerts"),
     ]
@@ -36,3 +42,8 @@ def live_line(port: int, seconds: float) -> str:
 
 def _part(value: float | None, words: Callable[[float], str]) -> str:
     return "" if value is None else words(value)
+
+
+def _jobs(teams: float | None, jobs: float | None) -> str:
+    parts = (_part(teams, lambda n: f"{n:.0f} teams"), _part(jobs, lambda n: f"{n:.0f} jobs running"))
+    return ", ".join(part for part in parts if part)

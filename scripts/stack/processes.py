@@ -53,21 +53,14 @@ def get(port: int, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
 
 
 @dataclass
-class Program:
-    """One child process that serves HTTP on the loopback interface."""
+class Command:
+    """One child process."""
 
     name: str
     argv: list[str]
-    port: int
     log: Path
-    ready_path: str = "/-/ready"
-    environment: dict[str, str] | None = None
+    environment: dict[str, str] | None = field(default=None, kw_only=True)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
-
-    @property
-    def url(self) -> str:
-        """Where a browser finds it."""
-        return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def exit_status(self) -> int | None:
@@ -89,23 +82,6 @@ class Program:
                 start_new_session=True,
             )
 
-    def is_ready(self) -> bool:
-        """Whether it answers now."""
-        try:
-            return get(self.port, self.ready_path, timeout_s=2.0)[0] == http.HTTPStatus.OK
-        except OSError:
-            return False
-
-    def wait_until_ready(self, timeout_s: float = 60.0) -> None:
-        """Raise StackError with the end of its log when it ends, or does not answer in time."""
-        deadline = time.monotonic() + timeout_s
-        while not self.is_ready():
-            if self.exit_status is not None:
-                raise StackError(self.epitaph())
-            if time.monotonic() > deadline:
-                raise StackError(f"{self.name} does not answer after {timeout_s:.0f} s; its log: {self.log}")
-            time.sleep(0.1)
-
     def epitaph(self) -> str:
         """What to tell when it ended by itself."""
         tail = self.log.read_text(errors="replace").strip().splitlines()[-3:]
@@ -123,3 +99,33 @@ class Program:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+@dataclass
+class Program(Command):
+    """One that serves HTTP on the loopback interface."""
+
+    port: int
+    ready_path: str = "/-/ready"
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def is_ready(self) -> bool:
+        """Whether it answers now."""
+        try:
+            return get(self.port, self.ready_path, timeout_s=2.0)[0] == http.HTTPStatus.OK
+        except OSError:
+            return False
+
+    def wait_until_ready(self, timeout_s: float = 60.0) -> None:
+        """Raise StackError with the end of its log when it ends, or does not answer in time."""
+        deadline = time.monotonic() + timeout_s
+        while not self.is_ready():
+            if self.exit_status is not None:
+                raise StackError(self.epitaph())
+            if time.monotonic() > deadline:
+                raise StackError(f"{self.name} does not answer after {timeout_s:.0f} s; its log: {self.log}")
+            time.sleep(0.1)

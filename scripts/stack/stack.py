@@ -10,6 +10,7 @@ from pathlib import Path
 from scripts.stack import configuration
 from scripts.stack.notices import Notices
 from scripts.stack.processes import LOOPBACK, Program, StackError, find, free_port, get
+from scripts.stack.workload import SEED, Workload
 
 PORTS = {"node": 9836, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
 FIRST_TICKS = 3  # a source that has brought no GPU after so many ticks of the sampler has none
@@ -26,8 +27,13 @@ class Stack:
     ports: dict[str, int] = field(default_factory=dict)
     programs: dict[str, Program] = field(default_factory=dict)
     notices: Notices | None = None
+    workload: Workload = field(init=False)
     is_simulated: bool = False
     started_s: float = 0.0  # on the monotonic clock
+
+    def __post_init__(self) -> None:
+        """Name the folders; nothing is written before `start`."""
+        self.workload = Workload(self.folder / "workload", self.folder / "log" / "workload.log")
 
     def start(self) -> None:
         """Start everything and wait until it answers. Raises StackError; `stop` cleans up in any case."""
@@ -35,6 +41,8 @@ class Stack:
         self.notices = Notices(self.folder / "log" / "notifications.log")
         self.notices.start()
         self._start_agent()
+        if self.is_simulated:
+            self.workload.start()
         self.started_s = time.monotonic()
         self._start(self._alertmanager())
         self._start(self._prometheus())
@@ -47,6 +55,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stop in the order in which nobody misses anybody: readers first, the agent last but for its log."""
+        self.workload.stop()
         for name in ("grafana", "prometheus", "alertmanager", "node"):
             if program := self.programs.get(name):
                 program.stop()
@@ -55,7 +64,8 @@ class Stack:
             self.notices = None
 
     def check(self) -> None:
-        """Raise StackError when a program has ended by itself."""
+        """Raise StackError when a program has ended by itself; the workload is meant to, and begins again."""
+        self.workload.keep_going()
         for program in self.programs.values():
             if program.exit_status is not None:
                 raise StackError(program.epitaph())
@@ -90,14 +100,18 @@ class Stack:
 
     def _agent(self, source: str) -> Program:
         port = self.ports["node"]
+        # Real and simulated joules never meet, nor those of two simulated machines.
+        machine = f"simulated-{SEED}" if source == "simulated" else source
         argv = [
             *(sys.executable, "-m", "gputally", "node"),
             f"--source={source}",
             f"--web.listen-address={LOOPBACK}:{port}",
-            f"--state.dir={self.folder / 'state' / source}",  # real and simulated joules never meet
+            f"--state.dir={self.folder / 'state' / machine}",
         ]
+        if source == "simulated":
+            argv += self.workload.agent_flags
         # Ready means that a driver answers, which is what is to be found out.
-        return Program("node", argv, port, self.folder / "log" / "node.log", ready_path="/-/healthy")
+        return Program("node", argv, self.folder / "log" / "node.log", port, ready_path="/-/healthy")
 
     def _prometheus(self) -> Program:
         config = configuration.write_prometheus(
@@ -109,7 +123,7 @@ class Stack:
             f"--storage.tsdb.path={self.folder / 'prometheus'}",
             f"--web.listen-address={LOOPBACK}:{self.ports['prometheus']}",
         ]
-        return Program("prometheus", argv, self.ports["prometheus"], self.folder / "log" / "prometheus.log")
+        return Program("prometheus", argv, self.folder / "log" / "prometheus.log", self.ports["prometheus"])
 
     def _alertmanager(self) -> Program:
         if self.notices is None:
@@ -123,7 +137,7 @@ class Stack:
             "--cluster.listen-address=",
         ]
         log = self.folder / "log" / "alertmanager.log"
-        return Program("alertmanager", argv, self.ports["alertmanager"], log)
+        return Program("alertmanager", argv, log, self.ports["alertmanager"])
 
     def _grafana(self) -> Program | None:
         server = find("grafana-server")
@@ -136,8 +150,8 @@ class Stack:
         return Program(
             "grafana",
             [server, f"--homepath={home}"],
-            self.ports["grafana"],
             self.folder / "log" / "grafana.log",
+            self.ports["grafana"],
             ready_path="/api/health",
             environment=os.environ | settings,
         )

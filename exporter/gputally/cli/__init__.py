@@ -1,6 +1,5 @@
 """Flags and environment become settings; agents are built, signalled and ended here."""
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,8 @@ import click
 from gputally import __version__
 
 PREFIX = "GPUTALLY_"
-COMMANDS = ("check", "node")
+COMMANDS = ("check", "node", "run")
+RUN_VARIABLES = ("GPUTALLY_JOB", "GPUTALLY_TEAM", "GPUTALLY_MODEL", "GPUTALLY_RUNS_DIR")
 
 
 class _Commands(click.Group):
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exit status: 0 stopped, 1 failed, 2 usage; an error is one line."""
     open_standard_streams()
     try:
-        refuse_unknown_variables()
+        refuse_unknown_variables(sys.argv[1:] if arguments is None else arguments)
         status = gputally.main(args=arguments, prog_name="gputally", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
@@ -64,17 +64,21 @@ def open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
-def refuse_unknown_variables() -> None:
-    """Raise UsageError for a GPUTALLY_ variable that no flag has: a slip of the pen must not be ignored."""
-    given = sorted(name for name in os.environ if name.startswith(PREFIX))
-    if not given:
-        return
-    from gputally.cli.options import VARIABLES  # noqa: PLC0415 - only where there is one to look up
+def refuse_unknown_variables(arguments: Sequence[str]) -> None:
+    """Raise UsageError for a GPUTALLY_ variable that no flag has: a slip of the pen must not be ignored.
 
+    Not for `run`: it stands before other people's work, which must not end for a variable of ours.
+    """
+    given = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in RUN_VARIABLES)
+    if not given or arguments[:1] == ["run"]:
+        return
+    import difflib  # noqa: PLC0415 - only where there is one to look up
+
+    from gputally.cli.options import VARIABLES  # noqa: PLC0415 - as above
+
+    known = [name[len(PREFIX) :] for name in (*VARIABLES, *RUN_VARIABLES)]
     for name in given:
         if name not in VARIABLES:
-            near = difflib.get_close_matches(
-                name[len(PREFIX) :], [known[len(PREFIX) :] for known in VARIABLES], n=1
-            )
+            near = difflib.get_close_matches(name[len(PREFIX) :], known, n=1)
             hint = f", did you mean {PREFIX}{near[0]}?" if near else ""
             raise click.UsageError(f"unknown environment variable {name}{hint}")

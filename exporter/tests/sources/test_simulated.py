@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -516,6 +517,7 @@ def test_a_read_is_cheap() -> None:
         ("", SimulatedOptions()),
         ("gpus=8,seed=7,faults=on", SimulatedOptions(8, 7, faults=True)),
         (" speed=0.5 , faults=off,", SimulatedOptions(speed=0.5)),
+        ("visitors=/a/b", SimulatedOptions(visitors=Path("/a/b"))),
     ],
 )
 def test_options_are_read_from_a_line(text: str, expected: SimulatedOptions) -> None:
@@ -526,7 +528,7 @@ def test_options_are_read_from_a_line(text: str, expected: SimulatedOptions) -> 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("gpu=8", "gpu: unknown; known are gpus, seed, faults, speed"),
+        ("gpu=8", "gpu: unknown; known are gpus, seed, faults, speed, visitors"),
         ("gpus=many", "gpus: expected a whole number, found 'many'"),
         ("gpus=65", "gpus: expected 0 to 64, found 65"),
         ("gpus=-1", "gpus: expected 0 to 64, found -1"),

@@ -1,7 +1,8 @@
 """The jobs and processes of the simulated machine, as a scheduler and /proc would tell of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from gputally.model.clock import NS_PER_SECOND
 from gputally.node.sources.simulated.draw import Draw
@@ -25,6 +26,7 @@ class SimulatedJob:
     start: float
     end: float | None  # None while it runs
     state: str  # running | completed | failed | timeout | cancelled
+    scheduled: bool = True  # False: a program that somebody started by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,17 @@ class Run:
     def job_id(self) -> str:
         """A number as schedulers give them: growing, and never given twice."""
         return str(self.turn * 100_000 + self.lane.number * 1000 + self.index)
+
+    @classmethod
+    def numbered(cls, lanes: Sequence[Lane], job_id: str) -> Self | None:
+        """The run that has this number; None where the plan has none."""
+        if not (job_id.isascii() and job_id.isdecimal() and len(job_id) < 16):
+            return None
+        turn, rest = divmod(int(job_id), 100_000)
+        number, index = divmod(rest, 1000)
+        if number >= len(lanes) or index >= len(lanes[number].stints):
+            return None
+        return cls(lanes[number], turn, index)
 
     @property
     def start_ns(self) -> int:

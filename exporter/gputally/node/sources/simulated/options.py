@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 GPUS_MAX = 64
@@ -20,6 +21,7 @@ class SimulatedOptions:
     seed: int = 1
     faults: bool = False  # XIDs, throttling, a GPU that is lost for some minutes
     speed: float = 1.0  # days pass this much faster; watts, joules and rates stay those of real seconds
+    visitors: Path | None = None  # folder in which real processes register: see visitors.py
 
     def __post_init__(self) -> None:
         if not 0 <= self.gpus <= GPUS_MAX:
@@ -54,4 +56,5 @@ _KINDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "seed": ("a whole number", int),
     "faults": ("on or off", {"on": True, "off": False}.__getitem__),
     "speed": ("a number", float),
+    "visitors": ("a folder", Path),
 }

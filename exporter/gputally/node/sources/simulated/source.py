@@ -1,11 +1,13 @@
 """Simulated GPUs as a source: every reading is a pure function of seed, GPU and instant.
 
-Nothing is remembered between readings but when the latest was, which decides what XIDs are new. Simulated
+Nothing is remembered between readings but when the latest was, which decides what XIDs are new. Real
+processes that visit (visitors.py) change who is on a GPU, and nothing that is counted. Simulated
 time begins with the machine's boot and runs by the boot clock, so that steps of the wall clock move nothing.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from gputally.model import Clock, Description, Driver, Gpu, Instant, Inventory, Reading
@@ -18,6 +20,7 @@ from gputally.node.sources.simulated.options import SimulatedOptions
 from gputally.node.sources.simulated.readings import Gauge
 from gputally.node.sources.simulated.schedule import Lane, plan
 from gputally.node.sources.simulated.timeline import Timeline
+from gputally.node.sources.simulated.visitors import Visitors, beside
 
 _DRIVER = Driver("simulated", driver_version="simulated", cuda_version="simulated")
 
@@ -52,8 +55,11 @@ class SimulatedTime:
 class SimulatedReader:
     """Reads one simulated GPU."""
 
-    def __init__(self, gpu: Gpu, gauge: Gauge, time: SimulatedTime, clock: Clock) -> None:
+    def __init__(
+        self, gpu: Gpu, gauge: Gauge, time: SimulatedTime, clock: Clock, visitors: Visitors | None
+    ) -> None:
         self._gpu, self._gauge, self._time, self._clock = gpu, gauge, time, clock
+        self._visitors = visitors
         self._before_ns: int | None = None
 
     @property
@@ -77,6 +83,8 @@ class SimulatedReader:
         self._present(at_ns)
         fast = self._gauge.fast(at_ns, self._before_ns)
         self._before_ns = at_ns
+        if self._visitors is not None:
+            fast = beside(fast, self._visitors.on(self._gpu.index))
         return {self._gpu.uuid: Reading(fast, self._gauge.slow(at_ns) if slow else None)}
 
     def close(self) -> None:
@@ -96,7 +104,7 @@ class SimulatedSource:
 
     name = "simulated"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a machine can be
         self,
         gpus: int = 4,
         seed: int = 1,
@@ -104,8 +112,10 @@ class SimulatedSource:
         *,
         faults: bool = False,
         speed: float = 1.0,
+        visitors: Path | None = None,
     ) -> None:
-        self.options = SimulatedOptions(gpus, seed, faults, speed)
+        self.options = SimulatedOptions(gpus, seed, faults, speed, visitors)
+        self._visitors = Visitors(visitors) if visitors is not None else None
         self._clock = clock
         self._time = SimulatedTime(clock(), speed)
         self._lanes = plan(gpus, seed, faults=faults)
@@ -116,7 +126,14 @@ class SimulatedSource:
     @classmethod
     def configured(cls, options: SimulatedOptions, clock: Clock = system_clock) -> Self:
         """Make the machine that the options describe."""
-        return cls(options.gpus, options.seed, clock, faults=options.faults, speed=options.speed)
+        return cls(
+            options.gpus,
+            options.seed,
+            clock,
+            faults=options.faults,
+            speed=options.speed,
+            visitors=options.visitors,
+        )
 
     def open(self) -> Inventory:
         """Always succeeds."""
@@ -134,16 +151,29 @@ class SimulatedSource:
         """Nothing to let go of."""
 
     def identify(self, pid: int) -> tuple[str, str] | None:
-        """Name and user of a process that runs now or did a minute ago; None for any other PID."""
-        at_ns = self._time.at_ns(self._clock())
-        since_ns = at_ns - round(60 * NS_PER_SECOND * self._time.speed)
-        for lane in self._lanes:
-            for run in runs_until(lane, at_ns, since_ns):
-                for gpu in lane.gpus:
-                    pids = run.pids(self.options.seed, gpu)
-                    if pid in pids:
-                        return run.stint.processes[pids.index(pid)][0], run.stint.user
-        return None
+        """Name and user of a process that runs now or did a minute ago, or visits; None for any other PID."""
+        if visitor := self.visitor(pid):
+            return visitor
+        found = self._run_of(pid, self._time.at_ns(self._clock()))
+        return (found[1], found[0].stint.user) if found is not None else None
+
+    def visitor(self, pid: int) -> tuple[str, str] | None:
+        """Name and user of a real process that is on a GPU of ours; None for any other PID."""
+        return self._visitors.identify(pid) if self._visitors is not None else None
+
+    def job_of(self, pid: int, now: Instant) -> SimulatedJob | None:
+        """What a process of ours works for, now or a minute ago, whether or not a scheduler knows it."""
+        at_ns = self._time.at_ns(now)
+        found = self._run_of(pid, at_ns)
+        return self._job(found[0], at_ns) if found is not None else None
+
+    def job(self, job_id: str, now: Instant) -> SimulatedJob | None:
+        """The job of this number, however long ago it ended; None where there is none or will be one."""
+        at_ns = self._time.at_ns(now)
+        run = Run.numbered(self._lanes, job_id)
+        if run is None or not run.stint.processes or run.start_ns > at_ns:
+            return None
+        return self._job(run, at_ns)
 
     def jobs(self, now: Instant, ended_within_seconds: float = 3600.0) -> tuple[SimulatedJob, ...]:
         """What the scheduler knows: jobs that run, and those that ended lately, by lane, latest first."""
@@ -166,6 +196,17 @@ class SimulatedSource:
                 found.append(SimulatedFault(gpu.uuid, kind, start, end, xid))
         return tuple(sorted(found, key=lambda fault: (fault.start, fault.uuid)))
 
+    def _run_of(self, pid: int, at_ns: int) -> tuple[Run, str] | None:
+        """The run of a process, and its name."""
+        since_ns = at_ns - round(60 * NS_PER_SECOND * self._time.speed)
+        for lane in self._lanes:
+            for run in runs_until(lane, at_ns, since_ns):
+                for gpu in lane.gpus:
+                    pids = run.pids(self.options.seed, gpu)
+                    if pid in pids:
+                        return run, run.stint.processes[pids.index(pid)][0]
+        return None
+
     def _job(self, run: Run, at_ns: int) -> SimulatedJob:
         stint, running = run.stint, run.end_ns > at_ns
         return SimulatedJob(
@@ -179,6 +220,7 @@ class SimulatedSource:
             start=self._time.unix_seconds(run.start_ns),
             end=None if running else self._time.unix_seconds(run.end_ns),
             state="running" if running else stint.outcome,
+            scheduled=stint.scheduled,
         )
 
     def _timeline(self, lane: Lane, index: int) -> Timeline:
@@ -192,7 +234,7 @@ class SimulatedSource:
 
     def _reader(self, lane: Lane, index: int) -> SimulatedReader:
         gauge = Gauge(self._timelines[index], lane, index, self.options.seed, self.options.speed)
-        return SimulatedReader(self._gpus[index], gauge, self._time, self._clock)
+        return SimulatedReader(self._gpus[index], gauge, self._time, self._clock, self._visitors)
 
 
 def _uuid(seed: int, index: int) -> str:
