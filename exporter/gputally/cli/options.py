@@ -107,9 +107,7 @@ _FLAGS = (
     _option(
         "--jobs.pod-logs-dir", "Where the kubelet keeps pods' logs, by which they are named.", type=_FOLDER
     ),
-    _option(
-        "--jobs.kubelet-socket", "The kubelet's socket of pod resources; none: not asked.", type=GivenPath()
-    ),
+    _option("--jobs.kubelet-socket", "The kubelet's socket of pod resources; none: not asked.", type=_FILE),
     _option("--simulated.gpus", "GPUs of the simulated source.", type=click.IntRange(0, 64)),
     _option("--simulated.seed", "Seed of the simulated source.", type=click.IntRange(0, 2**31)),
     _option("--simulated.faults/--no-simulated.faults", "Lost GPUs, XIDs and heat in the simulation."),

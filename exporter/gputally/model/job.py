@@ -16,7 +16,7 @@ class Job:
     """Who work on a GPU is booked to. Every text has passed the sanitiser of label values."""
 
     job_id: str  # unique on the node among all that it remembers; a requeued job is another: "4711-r1"
-    scheduler: str  # slurm | kubernetes | docker | podman | systemd | run | process | simulated
+    scheduler: str  # slurm kubernetes lsf pbs docker podman lxc systemd run process simulated
     user: str = ""
     team: str = UNASSIGNED
     job_name: str = ""

@@ -126,9 +126,11 @@ class Binder:
         if job.scheduler == "slurm" and not self._resolver.is_latest(job.job_id):
             return ENDED
         known = self._register.get(job.job_id)
-        if False:
+        if known is not None and known.processes > 0:
             return None
-        return ENDED if is_gone(evidence, self._proc, self._cgroup) else None
+        if self._is_anothers(job, evidence) or is_gone(evidence, self._proc, self._cgroup):
+            return ENDED
+        return None
 
     def conflicts(self) -> Mapping[str, int]:
         """Claims that were refused since the start."""
@@ -139,6 +141,14 @@ class Binder:
         if self._runs is not None:
             counted.update(self._runs.conflicts())
         return {kind: counted[kind] for kind in KINDS}
+
+    def _is_anothers(self, job: Job, evidence: Evidence) -> bool:
+        """Whether PID and start of a job's first process are those of a later one, had in the same tick."""
+        pid, start_ticks = evidence.leader or (0, 0)
+        bound = self._bound.get(pid)
+        if bound is None or bound.start_ticks != start_ticks:
+            return False
+        return bound.ended_ns is not None or bound.known.dossier.job_id != job.job_id
 
     def _holds(self, pid: int, bound: _Bound, now_ns: int) -> bool:
         """Whether a listed PID still means the process that it was bound for."""

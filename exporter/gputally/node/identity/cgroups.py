@@ -29,7 +29,7 @@ def place(text: bytes) -> Place:
     for line in lines[:_MOST_LINES]:
         number, _, rest = line.partition(b":")
         controllers, _, path = rest.partition(b":")
-        if not number.isdigit() or not path.startswith(b"/"):
+        if not number.isdigit() or not path.startswith(b"/") or path == b"/":
             continue
         found = _line(controllers, path)
         lookalike = lookalike or found.lookalike

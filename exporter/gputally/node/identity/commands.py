@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from gputally.node.identity.proc import Process
 
 SHELLS = frozenset(b"ash bash csh dash elvish fish ksh ksh93 mksh nu pwsh sh tcsh xonsh zsh".split())
-WRAPPERS = frozenset(b"chrt conda env ionice nice nohup numactl setsid sudo time timeout uv".split())
+WRAPPERS = frozenset(b"chrt conda env gputally ionice nice nohup numactl setsid sudo time timeout uv".split())
 ORIGINS = frozenset({
     b"systemd", b"init", b"sshd", b"sshd-session", b"login", b"su", b"cron", b"crond", b"CRON", b"atd",
     b"tmux", b"tmux: server", b"screen", b"SCREEN", b"zellij", b"mosh-server", b"dtach", b"abduco",

@@ -39,22 +39,32 @@ class Facts:
 
 
 class Reader:
-    """Reads facts. Only `read` raises: OSError where the process has gone, ValueError where /proc is odd."""
+    """Reads facts. Only `read` raises: OSError where the process has gone, ValueError where /proc is odd.
+
+    Processes that are looked at in the same instant often have the same ancestors, which are read once.
+    """
 
     def __init__(self, roots: Roots, runs: RunRecords | None, boot_id: str, *, environment: bool) -> None:
         self.proc = str(roots.proc)
         self._roots, self._runs, self._boot_id, self._environment = roots, runs, boot_id, environment
         self._mains: dict[str, Process] = {}  # run of a unit -> its main process
+        self._instant: Instant | None = None  # in which what follows was read, by PID
+        self._kin: dict[int, Process | None] = {}
+        self._places: dict[int, Place | None] = {}
+        self._records: dict[int, RunRecord | None] = {}
 
     def read(self, folder: Folder, now: Instant) -> Facts:
         """Everything that a process and its ancestors tell."""
+        if now is not self._instant:
+            self._instant = now
+            self._kin, self._places, self._records = {}, {}, {}
         process = folder.process()
         where = place(folder.cgroup())
         claims = NO_CLAIMS
         if self._environment:
             with suppress(OSError):  # another user's, without the privilege
                 claims = read_claims(folder.environ())
-        line = tuple(ancestors(self.proc, process))
+        line = tuple(ancestors(process, self.other))
         run, runner = self._run(process, line)
         seen = next((path for path in folders(where) if (self._roots.cgroup / path).is_dir()), "")
         return Facts(process, line, where, seen, claims, run, runner, now)
@@ -63,12 +73,8 @@ class Reader:
         """The topmost ancestor in the same place: about when the job began here."""
         first, same = facts.process, (facts.where.kind, facts.where.id)
         for ancestor in facts.line:
-            try:
-                with Folder(self.proc, ancestor.pid) as folder:
-                    found = place(folder.cgroup())
-            except OSError:
-                break
-            if (found.kind, found.id) != same:
+            found = self._place(ancestor.pid)
+            if found is None or (found.kind, found.id) != same:
                 break
             first = ancestor
         return first
@@ -100,12 +106,25 @@ class Reader:
 
     def other(self, pid: int) -> Process | None:
         """Who has a PID now."""
-        return read_process(self.proc, pid)
+        if pid not in self._kin:
+            self._kin[pid] = read_process(self.proc, pid)
+        return self._kin[pid]
+
+    def _place(self, pid: int) -> Place | None:
+        if pid not in self._places:
+            try:
+                with Folder(self.proc, pid) as folder:
+                    self._places[pid] = place(folder.cgroup())
+            except OSError:
+                self._places[pid] = None
+        return self._places[pid]
 
     def _run(self, process: Process, line: tuple[Process, ...]) -> tuple[RunRecord | None, Process | None]:
         if self._runs is not None:
             for one in (process, *line):
-                record = self._runs.find(one.pid, one.start_ticks, one.uid)
+                if one.pid not in self._records:
+                    self._records[one.pid] = self._runs.find(one.pid, one.start_ticks, one.uid)
+                record = self._records[one.pid]
                 if record is not None:
                     return record, one
         return None, None

@@ -123,11 +123,9 @@ def _slurm(parts: Parts, slices: int, _adrift: bool) -> Place | None:
 
 
 def _pod(parts: Parts, slices: int, adrift: bool) -> Place | None:
-    below = adrift
     for depth, name in enumerate(parts[:slices], 1):
-        if below and (pod := _POD_SLICE.fullmatch(name)):
+        if pod := _POD_SLICE.fullmatch(name):
             return _place("kubernetes", pod[1].replace("_", "-"), parts[:depth], parts[:depth])
-        below = below or name == "kubepods.slice" or name.endswith("-kubepods.slice")
     start = slices + 1 if slices < len(parts) and parts[slices] in _ENGINES else slices
     if start < len(parts) and (pod := _POD_COLONS.fullmatch(parts[start])):
         return _place("kubernetes", pod[1].replace("_", "-"), parts[: start + 1], parts[:slices])

@@ -5,7 +5,7 @@ dies and its PID is given away in between, a read fails rather than mixing two p
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -117,13 +117,13 @@ def read_process(root: str, pid: int) -> Process | None:
         return None
 
 
-def ancestors(root: str, process: Process) -> Iterator[Process]:
-    """Parent, grandparent and so on, as far as they can be seen; PID 1 not among them."""
+def ancestors(process: Process, read: Callable[[int], Process | None]) -> Iterator[Process]:
+    """Parent, grandparent and so on, as far as `read` can see them; PID 1 not among them."""
     child = process
     for _ in range(MOST_ANCESTORS):
         if child.parent <= 1:
             return
-        parent = read_process(root, child.parent)
+        parent = read(child.parent)
         # A parent that died has given its PID away when the new owner is younger than its supposed child.
         if parent is None or parent.start_ticks > child.start_ticks:
             return

@@ -33,6 +33,8 @@ class Watch:
             return None
         try:
             return os.pidfd_open(pid)
+        except OverflowError:  # no PID at all: a driver's garbage
+            raise ProcessLookupError from None
         except ProcessLookupError:
             raise
         except OSError:  # too many files, a kernel before 5.3, a seccomp filter
@@ -44,6 +46,8 @@ class Watch:
             return False
         try:
             os.close(os.pidfd_open(pid))
+        except OverflowError:
+            return False
         except OSError as error:
             return not isinstance(error, ProcessLookupError)
         return True
