@@ -75,7 +75,9 @@ def _override(column: Column) -> Json:
         "mappings": list(column.mappings) or None,
         "custom.width": column.width,
     }
-    if column.expr:
+    if not column.expr:
+        properties["unit"] = "string"  # else a name of digits, such as a job's, is shown as an amount
+    else:
         properties |= {"unit": look.unit, "thresholds": thresholds(look.steps)}
     if column.cell:
         properties |= {"custom.displayMode": column.cell, "custom.cellOptions": _CELLS[column.cell]}

@@ -30,7 +30,7 @@ TEAMS = (
     _c("gpu_unattributed_energy_joules_total", unit="joules", labels=(*D, "reason"), help="Energy of a GPU that is no job's: idle, no_process, no_activity, unresolved, no_process_data, unused_slices, exporter_down, gap.", source="what the split leaves"),
     _c("gpu_unattributed_gpu_seconds_total", unit="seconds", labels=D, help="Time of a GPU that no job held.", source="what the split leaves"),
     _c("gpu_unattributed_busy_seconds_total", unit="seconds", labels=D, help="Busy time of a GPU that is no job's.", source="what the split leaves"),
-    _g("gpu_idle_power_watts", unit="watts", labels=D, help="Baseline of the GPU: the lowest 60 s mean seen without a process, or as configured. Absent until known.", source="gpu_energy_joules_total while no process is there"),
+    _g("gpu_idle_power_watts", unit="watts", labels=D, help="Baseline of the GPU: the second-lowest 60 s mean seen without a process, or as configured. Absent until known.", source="gpu_energy_joules_total while no process is there"),
     _g("gpu_attribution_info", unit="", labels=(*D, "method", "policy"), help="Always 1; how the latest tick was split (sole, sm_share, equal, allocation, mig_activity, mig_slices, none), and the idle policy.", source="the split"),
 )
 

@@ -30,6 +30,7 @@ from gputally.web.listen import WebError
 from gputally.web.server import Server
 
 logger = logging.getLogger(__name__)
+LISTS_AGAIN_SECONDS = 600.0  # after crashes, so long without the driver's lists of processes
 READY_AGE_INTERVALS = 5  # a sample older than this many intervals is no answer to "ready?"
 
 
@@ -40,6 +41,7 @@ class Agent:
         self._settings, self._config_file, self._told = settings, config_file, told
         self._reload_success = True
         self._reload_seconds = time.time()
+        self._began = time.monotonic()
         self._done = asyncio.Event()
         self._told_to_stop = False
         self._trial = Trial("nvml" if settings.source == "auto" else settings.source)
@@ -169,6 +171,8 @@ class Agent:
         latest = self.sampler.latest
         if latest.report.stuck_workers:
             return False  # execve(2) waits for every thread to end, and one inside the driver may never
+        if self.sampler.lists_off and time.monotonic() - self._began > LISTS_AGAIN_SECONDS:
+            return True  # what has crashed us may be over
         if latest.report.process.get("resident_bytes", 0.0) > self._settings.memory_limit_bytes:
             return True
         if not self.sampler.session.renew_process:

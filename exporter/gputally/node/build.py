@@ -30,10 +30,11 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
     boot_id = read_boot_id(settings.path_procfs)
     persistence = Persistence(settings.state_dir, boot_id)
-    processes = settings.collector_processes and not _crashes(settings, clock)
+    lists_off = _crashes(settings, clock)
+    lists = (settings.collector_processes or settings.collector_jobs) and not lists_off
     machine = simulation(settings, clock) if settings.source == "simulated" else None
     table = None
-    if processes:
+    if settings.collector_processes and not lists_off:
         table = ProcessTable(settings.path_procfs, machine.identify if machine is not None else None)
     knowing = identities(settings, clock, boot_id, machine) if settings.collector_jobs else None
     host = (
@@ -42,7 +43,7 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
         else None
     )
     return Sampler(
-        session=Session(choices(settings, clock, processes=processes), outcomes, clock),
+        session=Session(choices(settings, clock, processes=lists), outcomes, clock),
         crew=Crew(outcomes, clock),
         roster=Roster(boot_id, settings.sample_interval_ns, persistence),
         persistence=persistence,
@@ -53,6 +54,7 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
         jobs=_jobs(settings, knowing, persistence, clock()) if knowing is not None else None,
         kubelet=knowing.kubelet if knowing is not None else None,
         regroup=knowing.regroup if knowing is not None else None,
+        lists_off=lists_off,
         host=host.read if host is not None else None,
         web_report=web_report,
         own_figures=OwnFigures(),
@@ -72,7 +74,7 @@ def _crashes(settings: NodeSettings, clock: Clock) -> bool:
 def _jobs(settings: NodeSettings, knowing: Knowing, persistence: Persistence, now: Instant) -> Jobs:
     book = Book(settings.jobs_idle_policy, keep_ns=settings.jobs_keep_ns)
     jobs = Jobs(knowing.jobs, book, settings.jobs_idle_policy, settings.idle_watts)
-    jobs.restore(persistence.ledger, now, clean=persistence.clean, same_boot=persistence.same_boot)
+    jobs.restore(persistence.ledger, now, clean=persistence.is_latest(now), same_boot=persistence.same_boot)
     return jobs
 
 

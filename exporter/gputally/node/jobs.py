@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gputally.model import FastReading, Instant, Ledger
+from gputally.model import FastReading, Instant, Ledger, SlowReading
 from gputally.model.clock import NS_PER_SECOND
 from gputally.node.attribution.book import Book
 from gputally.node.attribution.idle import Baseline, idle_w, observe
@@ -38,13 +38,13 @@ DEFAULT_SLICES = 7  # of a card with MIG that does not say
 class _Seat:
     """What is remembered of one GPU between two ticks."""
 
-    index: str = ""
     shown: bool = False
     baseline: Baseline = field(default_factory=Baseline)
     idle_watts: float = 0.0  # as used for the latest tick; 0 = unknown
     method: str = ""
     present: Present = field(default_factory=dict)
     departed: Departed = field(default_factory=dict)
+    slow: SlowReading | None = None  # the latest
     before_gap: Present | None = None  # who was there before a gap of which the counter has not told all yet
 
 
@@ -73,12 +73,12 @@ class Jobs:
         seat = self._seats.setdefault(uuid, _Seat())
         if not seat.shown:
             self._book.show(uuid)
-        seat.index, seat.shown = entry.gpu.index, True
+        seat.shown = True
         try:
             division = self._divide(seat, entry, tick, at)
         except Exception as error:
             if self._failed.get(uuid) != repr(error):
-                logger.exception("attribution failed; the energy of GPU %s is nobody's", seat.index)
+                logger.exception("attribution failed; the energy of GPU %s is nobody's", entry.gpu.index)
                 self._failed[uuid] = repr(error)
             division = _nobodys(tick)
         else:
@@ -104,13 +104,13 @@ class Jobs:
             else {pid: seen.job.job_id for (pid, _), (seen, _) in seat.present.items() if seen is not None}
         )
 
-    def ledger(self) -> Ledger:
-        """All that is published."""
-        index_of = {uuid: seat.index for uuid, seat in self._seats.items()}
+    def ledger(self, index_of: Mapping[str, str]) -> Ledger:
+        """All that is published. `index_of`: uuid -> index of the GPUs that are known now."""
+        seats = [(index, uuid, self._seats[uuid]) for uuid, index in index_of.items() if uuid in self._seats]
         return replace(
             self._book.ledger(index_of),
-            idle_watts={(one.index, u): one.idle_watts for u, one in self._seats.items() if one.idle_watts},
-            methods={(one.index, u): one.method for u, one in self._seats.items() if one.method},
+            idle_watts={(index, uuid): one.idle_watts for index, uuid, one in seats if one.idle_watts},
+            methods={(index, uuid): one.method for index, uuid, one in seats if one.method},
             policy=self._policy,
             conflicts=dict(self.identities.conflicts()),
         )
@@ -119,7 +119,7 @@ class Jobs:
         """What a restart must not forget."""
         return {
             "book": self._book.to_json(),
-            "idle": {uuid: [seat.index, seat.baseline.to_json()] for uuid, seat in self._seats.items()},
+            "idle": {uuid: seat.baseline.to_json() for uuid, seat in self._seats.items()},
         }
 
     def restore(self, data: object, now: Instant, *, clean: bool, same_boot: bool) -> None:
@@ -130,9 +130,8 @@ class Jobs:
         idle = data.get("idle")
         for uuid, stored in idle.items() if isinstance(idle, dict) else ():
             try:
-                index, baseline = stored
-                self._seats[str(uuid)] = _Seat(str(index), baseline=Baseline.from_json(baseline))
-            except (TypeError, ValueError) as error:
+                self._seats[str(uuid)] = _Seat(baseline=Baseline.from_json(stored))
+            except ValueError as error:
                 logger.warning("idle baseline of %s not usable: %s", uuid, error)
 
     def _divide(self, seat: _Seat, entry: Entry, tick: Tick, at: Instant) -> Split:
@@ -144,13 +143,13 @@ class Jobs:
         unsure = seat.before_gap is not None and not unchanged(before_gap, seat.present)
         seat.before_gap = before_gap if entry.state.open_gap else before if tick.cause == "missed" else None
         seat.departed = departed(seat.departed, before, seat.present, at)
-        mig = bool(entry.slow is not None and entry.slow.mig_enabled)
+        seat.slow = slow = entry.slow or seat.slow  # after a fault it comes some ticks later than the rest
+        mig = bool(slow is not None and slow.mig_enabled)
         occupancy = Occupancy(
             tenants=None if here is None else tenants(here, seat.departed, fast, at),
-            allocated=self._given(entry),
-            partitions=partitions(entry.slow.mig_instances, self._given_by_uuid())
-            if mig and entry.slow
-            else (),
+            # With MIG, a scheduler's numbers are those of instances.
+            allocated=() if mig else self._given(entry),
+            partitions=partitions(slow.mig_instances, self._given_by_uuid()) if mig and slow else (),
             slices=_slices(entry),
         )
         given = bool(occupancy.allocated) or any(part.allocated for part in occupancy.partitions)
@@ -159,7 +158,8 @@ class Jobs:
             seat.baseline,
             energy_mj=tick.delta_mj,
             covers_ns=tick.covers_ns,
-            occupied=here is None or bool(here or before) or given or not watched,
+            # Busy without a process: the driver does not list them all, as where we run in a container.
+            occupied=here is None or bool(here or before) or given or not watched or tick.busy_ns > 0,
             mig=mig,
         )
         seat.idle_watts = idle_w(seat.baseline, mig=mig, configured=self._configured(entry))
@@ -178,7 +178,7 @@ class Jobs:
         """The processes on a GPU and whose they are; None where the driver lists none."""
         if fast is None or fast.processes is None:
             return None
-        seen = self.identities.sightings({reading.pid for reading in fast.processes}, at)
+        seen = self.identities.sightings(dict.fromkeys(reading.pid for reading in fast.processes), at)
         for sighting in {sighting.job.job_id: sighting for sighting in seen.values()}.values():
             self._book.saw(sighting, at)
         return {

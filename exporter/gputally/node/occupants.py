@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from gputally.model import Instant, Ledger
 from gputally.node.counters import Tick
+from gputally.node.gpustate import FLUSH_NS
 from gputally.node.health import Health
 from gputally.node.jobs import Jobs
 from gputally.node.processes import ProcessTable
@@ -30,10 +31,19 @@ class Occupants:
     """Used by the sampler's thread only. Either part may be off."""
 
     def __init__(
-        self, table: ProcessTable | None, jobs: Jobs | None, health: Health, kubelet: Asked | None = None
+        self,
+        table: ProcessTable | None,
+        jobs: Jobs | None,
+        health: Health,
+        kubelet: Asked | None = None,
+        *,
+        lists_off: bool = False,
     ) -> None:
         self.jobs = jobs
         self._kubelet = kubelet
+        self._off = (("processes", "jobs") if jobs is not None else ("processes",)) if lists_off else ()
+        self._shown: Ledger | None = None
+        self._unsaved_since: Instant | None = None
         self._table, self._health = table, health
 
     def begin(self, now: Instant) -> None:
@@ -51,6 +61,8 @@ class Occupants:
         ended = self.jobs is not None and self._health.guard("jobs", partial(self.jobs.end, now))
         if self.jobs is not None and ended and self.jobs.failed:
             self._health.note("jobs", 0.0, "split")
+        for collector in self._off:
+            self._health.note(collector, 0.0, "crashes")
         if self._kubelet is not None:
             self._health.note("kubelet", 0.0, self._kubelet.reason)
         if self._table is None:
@@ -61,9 +73,22 @@ class Occupants:
         if named and self._table.reason:
             self._health.note("processes", 0.0, self._table.reason)
 
-    def ledger(self) -> Ledger | None:
-        """What is published of jobs and teams."""
-        return self.jobs.ledger() if self.jobs is not None else None
+    def ledger(self, roster: Roster, now: Instant, *, saved: bool) -> Ledger | None:
+        """What is published of jobs and teams.
+
+        While the state cannot be saved this stands still for a time, so that an agent that is killed then and
+        goes on from the file takes no counter back. After that time such a file is too old to go on from.
+        """
+        if self.jobs is None:
+            return None
+        if saved:
+            self._unsaved_since = None
+        elif self._unsaved_since is None:
+            self._unsaved_since = now
+        since = self._unsaved_since
+        if since is None or self._shown is None or now.boot_ns - since.boot_ns > FLUSH_NS:
+            self._shown = self.jobs.ledger({entry.gpu.uuid: entry.gpu.index for entry in roster})
+        return self._shown
 
     def to_json(self) -> dict[str, Any] | None:
         """What a restart must not forget."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gputally.model import CollectorHealth, Gpu, Instant
-from gputally.node.gpustate import GpuState
+from gputally.node.gpustate import FLUSH_NS, UNKNOWN_BOOTS, GpuState
 from gputally.node.state import StateFile
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,8 @@ class Persistence:
         self.host_joules: dict[str, float] = {}  # RAPL domain -> joules; the kernel's own counter wraps
         self.ledger: object = None  # of jobs and teams, as it was saved; None = nothing
         self.same_boot = False
-        self.clean = False  # nothing was published after what is remembered
+        self._said_goodbye = False
+        self._saved_ns: int | None = None  # when the newest file was written; None = it was not there
         self.recovered = False
         self.write_success: bool | None = None
         if self._file is not None:
@@ -40,6 +41,21 @@ class Persistence:
     def state_of(self, uuid: str) -> GpuState | None:
         """The counters of a GPU that was seen before and comes back."""
         return self._file.states.get(uuid) if self._file is not None else None
+
+    @property
+    def saved(self) -> bool:
+        """Whether what is published now could be saved before; also where there is no folder for it."""
+        return self.write_success is not False
+
+    def is_latest(self, now: Instant) -> bool:
+        """Whether nothing can have been published after what is remembered.
+
+        A process that was killed has saved what it published, unless its folder could not be written; while
+        that is so, nothing new of the ledger is published for FLUSH_NS. What is older is not to be trusted.
+        """
+        if self._said_goodbye:
+            return True
+        return self.same_boot and self._saved_ns is not None and 0 <= now.boot_ns - self._saved_ns <= FLUSH_NS
 
     def save(
         self,
@@ -90,8 +106,9 @@ class Persistence:
         elif found.reason:
             logger.warning("state %s: %s", "recovered" if found.recovered else "not usable", found.detail)
         self.ledger = found.extra.get("ledger")
-        self.same_boot = found.boot_id == self._boot_id
-        self.clean = (found.clean or self.same_boot) and not found.recovered
+        self.same_boot = found.boot_id == self._boot_id and self._boot_id not in UNKNOWN_BOOTS
+        self._said_goodbye = found.clean and found.newest
+        self._saved_ns = found.saved_ns if found.newest else None
         index = found.extra.get("index")
         index = index if isinstance(index, dict) else {}
         self.remembered = {

@@ -47,6 +47,7 @@ class Sampler:
         jobs: Jobs | None = None,
         kubelet: Asked | None = None,
         regroup: Callable[[Sequence[TeamRule]], None] | None = None,
+        lists_off: bool = False,
         host: Callable[[], HostCounters] | None,
         web_report: Callable[[], WebReport] = WebReport,
         own_figures: Callable[[], dict[str, float]] = dict,
@@ -60,12 +61,12 @@ class Sampler:
         self._figures: dict[str, float] = {}
         self._figures_at: Instant | None = None
         self._health = Health()
+        self.lists_off = lists_off  # the driver's lists of processes are not read, because of crashes
         self.regroup = regroup or (lambda _teams: None)  # other rules of teams, from any thread
-        self._occupants = Occupants(processes, jobs, self._health, kubelet)
+        self._occupants = Occupants(processes, jobs, self._health, kubelet, lists_off=lists_off)
         self._host = HostWatch(host, outcomes, clock, self._health) if host is not None else None
         self._looked_at: Instant | None = None
-        self._samples = 0
-        self._gaps = 0
+        self._samples = self._gaps = 0
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -275,7 +276,7 @@ class Sampler:
             driver=self.session.driver,
             gpus=self._roster.snapshots(now),
             host=self._host.figures if self._host is not None else None,
-            ledger=self._occupants.ledger(),
+            ledger=self._occupants.ledger(self._roster, now, saved=self._persistence.saved),
             report=self._report(),
             web=self._web_report(),
         )

@@ -43,6 +43,8 @@ class Loaded:
     boot_id: str = ""
     clean: bool = False  # the writer had time to say goodbye
     recovered: bool = False  # the newest file was unusable, the states are from one before it
+    newest: bool = False  # they are from the newest file, which was there
+    saved_ns: int = 0  # when they were saved, by the boot clock of that boot
     reason: str = ""  # "" | absent | unreadable | corrupt | invalid | other_host | future_schema
     detail: str = ""  # a sentence for the log, with the file's name
     extra: Mapping[str, Any] = field(default_factory=dict)  # what else was saved in the same breath
@@ -84,7 +86,17 @@ class StateFile:
         recovered = trouble is not None
         self._number = best.number
         self._kept = after_a_crash(best) if recovered or outdated(best, boot_id) else dict(best.states)
-        return Loaded(dict(self._kept), best.boot_id, best.clean, recovered, reason, detail, best.extra)
+        return Loaded(
+            dict(self._kept),
+            best.boot_id,
+            best.clean,
+            recovered,
+            newest=self._known and not recovered,
+            saved_ns=best.saved_ns,
+            reason=reason,
+            detail=detail,
+            extra=best.extra,
+        )
 
     def save(  # noqa: PLR0913 - all of it makes one generation
         self,

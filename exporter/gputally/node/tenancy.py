@@ -39,8 +39,8 @@ def tenants(here: Present, left: Departed, fast: FastReading | None, at: Instant
 
 
 def same(before: Present, here: Present | None) -> bool:
-    """Whether the same processes are there as at the reading before, some at least, and all of them known."""
-    known = bool(before) and all(seen is not None for seen, _ in before.values())
+    """Whether the same processes are there as at the reading before, all of them known; or again nobody."""
+    known = all(seen is not None for seen, _ in before.values())
     return known and here is not None and unchanged(before, here)
 
 

@@ -50,7 +50,7 @@ class Node:
     def tick(self) -> None:
         """A second goes by and is published."""
         self.world.tick(self.roster, self.jobs)
-        ledger = self.jobs.ledger()
+        ledger = self.jobs.ledger({self.world.uuid(gpu): str(gpu) for gpu in range(self.world.gpus)})
         self.final.update((row.job.job_id, row) for row in ledger.jobs)
         now = self.world.now
         report = SelfReport(samples=self.world.second)

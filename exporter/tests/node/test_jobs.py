@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gputally.model import Ledger
+from gputally.model import Ledger, Reading
 from gputally.node.attribution.book import Book
 from gputally.node.jobs import Jobs
 from gputally.node.roster import Roster
@@ -23,6 +23,10 @@ KEEP_NS = 300 * SECOND_NS
 def attribution(world: World, policy: str = "allocated", idle_w: dict[str, float] | None = None) -> Jobs:
     book = Book(policy, keep_ns=KEEP_NS)
     return Jobs(world, book, policy, {"A card": float(IDLE_W)} if idle_w is None else idle_w)
+
+
+def ledger_of(jobs: Jobs, world: World) -> Ledger:
+    return jobs.ledger({world.uuid(gpu): str(gpu) for gpu in range(world.gpus)})
 
 
 def attributed_mj(ledger: Ledger) -> Counter[str]:
@@ -64,8 +68,8 @@ def test_jobs_one_after_the_other_pay_for_their_own_seconds():
     roster, jobs = world.roster(), attribution(world)
     for _ in range(60):
         world.tick(roster, jobs)
-        assert_conserved(jobs.ledger(), roster)
-    ledger = jobs.ledger()
+        assert_conserved(ledger_of(jobs, world), roster)
+    ledger = ledger_of(jobs, world)
     assert energy_j(ledger, "job-1") == 12 * (500 - IDLE_W)
     assert energy_j(ledger, "job-2") == 5 * (300 - IDLE_W)
     assert energy_j(ledger, "job-3") == 7 * (650 - IDLE_W)
@@ -80,7 +84,7 @@ def test_two_jobs_on_one_gpu_pay_by_their_computing_time():
     roster, jobs = world.roster(), attribution(world)
     for _ in range(40):
         world.tick(roster, jobs)
-    ledger = jobs.ledger()
+    ledger = ledger_of(jobs, world)
     assert energy_j(ledger, "job-1") == 30 * 300
     assert energy_j(ledger, "job-2") == 30 * 100
     assert {row.team: row.energy_joules for row in ledger.teams} == {"nlp": 9000.0, "vision": 3000.0}
@@ -92,7 +96,7 @@ def test_a_job_from_a_scheduler_pays_the_baseline_and_others_do_not():
     roster, jobs = world.roster(), attribution(world)
     for _ in range(40):
         world.tick(roster, jobs)
-    ledger = jobs.ledger()
+    ledger = ledger_of(jobs, world)
     # Its process is there at the tick at which it begins: the polled second before is its own too.
     assert energy_j(ledger, "job-1", "idle") == pytest.approx(30 * IDLE_W, abs=IDLE_W)
     assert energy_j(ledger, "job-2", "idle") == 0
@@ -105,12 +109,12 @@ def test_what_was_used_while_the_gpu_gave_no_reading_is_nobodys_if_somebody_came
     world.tick(roster, jobs)
     for _ in range(14):
         world.tick(roster, jobs)
-    before = energy_j(jobs.ledger(), "job-1")
+    before = energy_j(ledger_of(jobs, world), "job-1")
     world.unread = frozenset({0})
     world.tick(roster, jobs, seconds=10)
     world.unread = frozenset()
     world.tick(roster, jobs)
-    ledger = jobs.ledger()
+    ledger = ledger_of(jobs, world)
     assert reasons(ledger)["gap"] == 11 * 500
     assert energy_j(ledger, "job-1") == before
     assert_conserved(ledger, roster)
@@ -125,7 +129,7 @@ def test_a_short_gap_with_the_same_processes_before_and_after_it_is_theirs():
     world.tick(roster, jobs, seconds=2)
     world.unread = frozenset()
     world.tick(roster, jobs)
-    ledger = jobs.ledger()
+    ledger = ledger_of(jobs, world)
     assert "gap" not in reasons(ledger)
     assert energy_j(ledger, "job-1") == 16 * (500 - IDLE_W)
     assert_conserved(ledger, roster)
@@ -138,7 +142,7 @@ def test_a_process_that_nobody_knows_keeps_its_part():
     roster, jobs = world.roster(), attribution(world)
     for _ in range(40):
         world.tick(roster, jobs)
-    ledger = jobs.ledger()
+    ledger = ledger_of(jobs, world)
     assert energy_j(ledger, "job-1") == 30 * 200
     assert reasons(ledger)["unresolved"] == 30 * 200
     assert_conserved(ledger, roster)
@@ -149,10 +153,10 @@ def test_the_baseline_is_learnt_from_a_minute_without_anybody():
     roster, jobs = world.roster(), attribution(world, idle_w={})
     for _ in range(40):
         world.tick(roster, jobs)
-    assert reasons(jobs.ledger()) == {"no_process": 39 * IDLE_W}  # not known yet
+    assert reasons(ledger_of(jobs, world)) == {"no_process": 39 * IDLE_W}  # not known yet
     for _ in range(80):
         world.tick(roster, jobs)
-    ledger = jobs.ledger()
+    ledger = ledger_of(jobs, world)
     assert ledger.idle_watts == {("0", "GPU-0"): float(IDLE_W)}
     assert energy_j(ledger, "job-1") == 10 * (500 - IDLE_W)
     assert_conserved(ledger, roster)
@@ -173,7 +177,7 @@ def test_a_fault_in_attribution_costs_no_joule_and_heals(caplog):
     for _ in range(5):
         world.tick(roster, jobs)
     assert not jobs.failed
-    assert_conserved(jobs.ledger(), roster)
+    assert_conserved(ledger_of(jobs, world), roster)
 
 
 def test_a_restart_goes_on_with_every_account(tmp_path):  # noqa: ARG001
@@ -181,10 +185,10 @@ def test_a_restart_goes_on_with_every_account(tmp_path):  # noqa: ARG001
     roster, jobs = world.roster(), attribution(world)
     for _ in range(20):
         world.tick(roster, jobs)
-    before = jobs.ledger()
+    before = ledger_of(jobs, world)
     again = attribution(world)
     again.restore(json.loads(json.dumps(jobs.to_json())), world.now, clean=True, same_boot=True)
-    after = again.ledger()
+    after = ledger_of(again, world)
     assert {r.job.job_id: r.energy_joules for r in after.jobs} == {
         r.job.job_id: r.energy_joules for r in before.jobs
     }
@@ -193,8 +197,8 @@ def test_a_restart_goes_on_with_every_account(tmp_path):  # noqa: ARG001
     entry = roster.entry("GPU-0")
     entry.state = replace(entry.state, gap="resumed")
     world.tick(roster, again, seconds=10)
-    assert reasons(again.ledger())["exporter_down"] == 10 * 500
-    assert_conserved(again.ledger(), roster)
+    assert reasons(ledger_of(again, world))["exporter_down"] == 10 * 500
+    assert_conserved(ledger_of(again, world), roster)
 
 
 @settings(max_examples=40, deadline=None)
@@ -228,10 +232,35 @@ def test_whatever_happens_every_millijoule_has_one_owner(seed, policy):
             jobs.restore(saved, world.now, clean=True, same_boot=True)
             for entry in roster:
                 entry.state = replace(entry.state, gap="resumed")
-        ledger = jobs.ledger()
+        ledger = ledger_of(jobs, world)
         now = {(r.team, r.user, r.model): r.energy_joules for r in ledger.teams}
         assert all(now[key] >= value for key, value in before.items())
         before = now
         metered, nobodys = metered_mj(roster), attributed_mj(replace(ledger, jobs=()))
         teams_mj = sum(round(row.energy_joules * 1000) for row in ledger.teams)
         assert teams_mj + sum(nobodys.values()) == sum(metered.values())
+
+
+def test_a_missed_reading_of_a_gpu_with_nobody_on_it_is_idle_all_the_same():
+    world = World(1, ())
+    roster, jobs = world.roster(), attribution(world)
+    for second in range(30):
+        world.unread = frozenset({0}) if second % 5 == 4 else frozenset()
+        world.tick(roster, jobs)
+    assert reasons(ledger_of(jobs, world)) == {"idle": 28 * IDLE_W}  # the last second is not told yet
+    assert_conserved(ledger_of(jobs, world), roster)
+
+
+def test_no_baseline_is_learnt_from_a_gpu_that_computes_for_processes_that_are_not_listed():
+    world = World(1, (Plan(1, 0, 2, 200, 600),))
+    hidden = world._reading
+
+    def without_processes(gpu: int) -> Reading:
+        reading = hidden(gpu)
+        return replace(reading, fast=replace(reading.fast, processes=(), departed=()))
+
+    world._reading = without_processes
+    roster, jobs = world.roster(), attribution(world, idle_w={})
+    for _ in range(150):
+        world.tick(roster, jobs)
+    assert ledger_of(jobs, world).idle_watts == {}
