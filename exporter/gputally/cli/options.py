@@ -99,6 +99,12 @@ _FLAGS = (
         type=Duration(settings.JOBS_KEEP_MIN_NS, settings.JOBS_KEEP_MAX_NS),
     ),
     _option(
+        "--jobs.announce",
+        "How long a new combination of team, user and model is published as zero, so that Prometheus sees "
+        "its beginning: the longest scrape interval.",
+        type=Duration(0, settings.JOBS_ANNOUNCE_MAX_NS),
+    ),
+    _option(
         "--jobs.environment/--no-jobs.environment",
         "Read a few names from processes' environments; needs capabilities for other users' processes.",
     ),

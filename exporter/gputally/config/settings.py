@@ -16,6 +16,7 @@ INTERVAL_MIN_NS = 250_000_000
 INTERVAL_MAX_NS = 60_000_000_000
 JOBS_KEEP_MIN_NS = 300_000_000_000  # a scrape or two, and the retries of a remote write
 JOBS_KEEP_MAX_NS = 86_400_000_000_000
+JOBS_ANNOUNCE_MAX_NS = 600_000_000_000
 IDLE_WATTS_MAX = 2000.0
 
 
@@ -36,6 +37,7 @@ class NodeSettings:
     collector_nvlink_links: bool = False
     jobs_idle_policy: str = "allocated"
     jobs_keep_ns: int = JOBS_KEEP_MIN_NS
+    jobs_announce_ns: int = 60_000_000_000
     jobs_environment: bool = False
     jobs_runs_dir: Path = Path("/run/gputally/runs")
     jobs_slurm_dir: Path = Path("/run/gputally/slurm")
@@ -100,6 +102,7 @@ def _node(node: Section, given: dict[str, object], folder: Path) -> None:
 def _jobs(jobs: Section, given: dict[str, object], folder: Path) -> None:
     given["jobs_idle_policy"] = jobs.choice("idle_policy", IDLE_POLICIES, None)
     given["jobs_keep_ns"] = jobs.duration_ns("keep", None, minimum=JOBS_KEEP_MIN_NS, maximum=JOBS_KEEP_MAX_NS)
+    given["jobs_announce_ns"] = jobs.duration_ns("announce", None, maximum=JOBS_ANNOUNCE_MAX_NS)
     given["jobs_environment"] = jobs.boolean("environment", None)
     for key in ("runs_dir", "slurm_dir", "pod_logs_dir", "kubelet_socket"):
         given[f"jobs_{key}"] = _path(folder, jobs.string(key, None))

@@ -72,7 +72,9 @@ def _crashes(settings: NodeSettings, clock: Clock) -> bool:
 
 
 def _jobs(settings: NodeSettings, knowing: Knowing, persistence: Persistence, now: Instant) -> Jobs:
-    book = Book(settings.jobs_idle_policy, keep_ns=settings.jobs_keep_ns)
+    book = Book(
+        settings.jobs_idle_policy, keep_ns=settings.jobs_keep_ns, announce_ns=settings.jobs_announce_ns
+    )
     jobs = Jobs(knowing.jobs, book, settings.jobs_idle_policy, settings.idle_watts)
     jobs.restore(persistence.ledger, now, clean=persistence.is_latest(now), same_boot=persistence.same_boot)
     return jobs

@@ -25,7 +25,12 @@ __all__ = ["PROGRAM", "RunningAgent", "Scrape", "Series", "Watch"]
 
 PROGRAM = Path(sys.executable).parent / "gputally"
 _SERVING = re.compile(r"serving http on ([0-9.]+):([0-9]+)")
-_DEFAULTS = {"--web.listen-address": "127.0.0.1:0", "--sample.interval": "250ms", "--log.level": "info"}
+_DEFAULTS = {
+    "--web.listen-address": "127.0.0.1:0",
+    "--sample.interval": "250ms",
+    "--log.level": "info",
+    "--jobs.announce": "0s",  # a test does not wait a minute
+}
 _POLL_S = 0.05
 
 

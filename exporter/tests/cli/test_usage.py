@@ -53,6 +53,7 @@ WRONG_VALUES = {
     "--source": {"nvm": "'nvm' is not one of", "NVML": "'NVML' is not one of", "": "'' is not one of"},
     "--jobs.idle-policy": {"never": "'never' is not one of", "": "'' is not one of"},
     "--jobs.keep": {"4m": "4m is not between 5m and 1d", "25h": "25h is not between 5m and 1d"},
+    "--jobs.announce": {"11m": "11m is not between 0s and 10m", "-1s": f"'-1s': {_DURATION}"},
     "--jobs.runs-dir": {"": "the path is empty", "FILE": "is a file"},
     "--jobs.slurm-dir": {"": "the path is empty", "FILE": "is a file"},
     "--jobs.pod-logs-dir": {"": "the path is empty", "FILE": "is a file"},

@@ -27,6 +27,7 @@ KEYS = {
     "node.collectors.jobs": ("false", {"collector_jobs": False}),
     "node.jobs.idle_policy": ("weighted", {"jobs_idle_policy": "weighted"}),
     "node.jobs.keep": ("24h", {"jobs_keep_ns": 86_400_000_000_000}),
+    "node.jobs.announce": ("2m", {"jobs_announce_ns": 120_000_000_000}),
     "node.jobs.environment": ("true", {"jobs_environment": True}),
     "node.jobs.runs_dir": ("/srv/runs", {"jobs_runs_dir": Path("/srv/runs")}),
     "node.jobs.slurm_dir": ("/srv/slurm", {"jobs_slurm_dir": Path("/srv/slurm")}),
@@ -78,6 +79,7 @@ node:
   jobs:
     idle_policy: used
     keep: 10m
+    announce: 0s
     environment: true
     runs_dir: runs
     slurm_dir: slurm

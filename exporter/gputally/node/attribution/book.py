@@ -43,8 +43,11 @@ class Caps:
 class Book:
     """The accounts of a node."""
 
-    def __init__(self, policy: str, *, keep_ns: int = KEEP_NS, caps: Caps | None = None) -> None:
+    def __init__(
+        self, policy: str, *, keep_ns: int = KEEP_NS, announce_ns: int = 0, caps: Caps | None = None
+    ) -> None:
         self._policy, self._keep_ns, self._caps = policy, keep_ns, caps or Caps()
+        self._announce_ns = announce_ns
         self._has = Contents(self._no_teams())
         self._present: set[str] = set()  # jobs of this tick
         self._folded = 0  # accounts that are folded, running or not
@@ -124,6 +127,7 @@ class Book:
         """
         present, self._present = self._present, set()
         self._has.tick_ns, error = now.boot_ns, None
+        self._has.teams.grow(now.boot_ns)
         for job_id, account in list(self._has.accounts.items()):
             if job_id in present:
                 continue
@@ -157,7 +161,7 @@ class Book:
         )
 
     def _no_teams(self) -> TeamCounters:
-        return TeamCounters(self._caps.teams, self._caps.models_per_user)
+        return TeamCounters(self._caps.teams, self._caps.models_per_user, self._announce_ns)
 
     def _open(self, sighting: Sighting, now: Instant) -> None:
         """Open an account; whether it is folded is decided here and for as long as it is remembered."""

@@ -26,6 +26,8 @@ class Tally:
     busy_ns: int = 0
     row: TeamRow | None = None
     written: str = ""
+    announced: bool = True  # False: new, and published as zero for a while
+    new_since_ns: int | None = None  # boot clock: since when it is published as zero
 
     def book(self, share: Share) -> None:
         """Add a job's share."""
@@ -40,7 +42,9 @@ class Tally:
         self.row, self.written = None, ""
 
     def published(self) -> TeamRow:
-        """The counters in SI units."""
+        """The counters in SI units. A new one is zero: increase() does not see what a series begins with."""
+        if not self.announced:
+            return TeamRow(*self.key, 0.0, 0.0, 0.0)
         if self.row is None:
             held_seconds, busy_seconds = self.held_ns / NS_PER_SECOND, self.busy_ns / NS_PER_SECOND
             self.row = TeamRow(*self.key, self.energy_mj / 1000, held_seconds, busy_seconds)
@@ -53,8 +57,10 @@ class TeamCounters:
 
     most: int
     most_models: int  # of one user in one team
+    announce_ns: int = 0  # for which a new counter is published as zero
     _tallies: dict[Key, Tally] = field(default_factory=dict)
     _models: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _new: list[Tally] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Tally]:
         """All of them, in the order in which they came."""
@@ -70,13 +76,24 @@ class TeamCounters:
             self._models.setdefault((team, user), set()).add(model)
 
     def of(self, job: Job) -> Tally:
-        """Where a job's shares are counted. A counter is published from zero on, before anything is in it."""
+        """Where a job's shares are counted."""
         key = self._key(job.team, job.user, job.model)
         tally = self._tallies.get(key)
         if tally is None:
-            tally = Tally(key)
+            tally = Tally(key, announced=self.announce_ns == 0)
             self.add(tally)
+            if not tally.announced:
+                self._new.append(tally)
         return tally
+
+    def grow(self, now_ns: int) -> None:
+        """A tick is over (boot clock): what was published as zero for long enough is shown as it is."""
+        for tally in self._new:
+            if tally.new_since_ns is None:
+                tally.new_since_ns = now_ns
+            tally.announced = now_ns - tally.new_since_ns >= self.announce_ns
+        if self._new:
+            self._new = [tally for tally in self._new if not tally.announced]
 
     def _key(self, team: str, user: str, model: str) -> Key:
         if (team, user, model) in self._tallies:

@@ -80,6 +80,7 @@ class Rig:
     """One node's book, tick by tick."""
 
     caps: Caps = field(default_factory=Caps)
+    announce_seconds: int = 0
     now: Instant = NOW
     ends: dict[str, End] = field(default_factory=dict)  # of the jobs that are over, should the book ask
     asked: list[str] = field(default_factory=list)  # in the latest tick
@@ -93,7 +94,8 @@ class Rig:
 
     def new_book(self) -> Book:
         """Open a book without accounts."""
-        return Book("allocated", keep_ns=KEEP_SECONDS * SECOND, caps=self.caps)
+        announce_ns = self.announce_seconds * SECOND
+        return Book("allocated", keep_ns=KEEP_SECONDS * SECOND, announce_ns=announce_ns, caps=self.caps)
 
     def tick(
         self,

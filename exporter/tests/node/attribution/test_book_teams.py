@@ -67,3 +67,16 @@ class TestCaps:
 
     def test_the_caps_that_are_shipped(self) -> None:
         assert Caps() == Caps(jobs=500, folded=1000, teams=512, models_per_user=20)
+
+
+def test_a_new_team_is_announced_with_zero_and_then_shows_all_that_it_has() -> None:
+    """increase() does not see what a series begins with."""
+    rig = Rig(announce_seconds=60)
+    shown = []
+    for _ in range(70):
+        rig.tick(sighting("a"), shares={"GPU-a": [share("a", 1000)]})
+        shown.append(rig.teams()["nlp", "ada", ""])
+    assert shown[:60] == [0.0] * 60
+    assert shown[60:] == [float(n) for n in range(61, 71)]
+    rig.restart()
+    assert rig.teams()["nlp", "ada", ""] == 70.0
