@@ -107,6 +107,7 @@ class Stack:
             f"--source={source}",
             f"--web.listen-address={LOOPBACK}:{port}",
             f"--state.dir={self.folder / 'state' / machine}",
+            f"--jobs.announce={self.scrape_interval}",
         ]
         if source == "simulated":
             argv += self.workload.agent_flags

@@ -85,3 +85,19 @@ def test_who_claims_a_team_is_believed_only_where_the_file_lets_him(
         (job_id,) = wait_for_jobs(running, wrapped.pid)
         assert team_of(running.scrape(), job_id) == team, claim
     assert running.value("gputally_identity_conflicts_total", kind="team") == 2
+
+
+def test_a_new_team_is_zero_until_prometheus_can_have_seen_it(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs
+) -> None:
+    (gpu,) = gpus = add_idle(fake_nvml, "full")
+    running = agent("--jobs.announce=2s")
+    load(running, gpus, IDLE)
+    gpu.set_processes([Process(programs.start(), sm=50)])
+    gpu.power = Constant(300)
+    scrape = running.wait_until(teams_mj, what="a team")
+    assert teams_mj(scrape) == {"unassigned": 0}
+    scrape = running.wait_until(lambda s: sum(teams_mj(s).values()), what="what it has used")
+    (job,) = {dict(labels)["job_id"] for labels in scrape.series("gpu_job_info")}
+    assert teams_mj(scrape) == {"unassigned": job_mj(scrape, job)}
+    assert job_mj(scrape, job) > 300_000
