@@ -53,6 +53,7 @@ model_in_comment() { # sbatch --comment="model=llama-70b, whatever": nothing els
 }
 
 gpus() { # Slurm counts the GPUs that it manages from 0, in the order of gres.conf; devices have numbers of their own
+  if [ "$devices" = none ]; then return 0; fi # with MIG, the places in Slurm's list are those of instances
   if [ -z "$devices" ]; then
     printf '%s' "${SLURM_JOB_GPUS:-}"
     return 0

@@ -53,7 +53,11 @@ def run(job: str, team: str, model: str, folder: str, command: tuple[str, ...]) 
     record = _begin(folder, command[0], names)
     adopt_orphans()
     try:
-        outcome = run_child(command, _environment(names), meanwhile=lambda: _clear(folder))
+        outcome = run_child(
+            command,
+            _environment({"JOB": job, "TEAM": team, "MODEL": model}),
+            meanwhile=lambda: _clear(folder),
+        )
     except OSError as error:
         _say(f"{command[0]}: {error.strerror}")
         status = NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
@@ -84,13 +88,12 @@ def _clear(folder: str) -> None:
         clear_old(folder)
 
 
-def _environment(names: dict[str, str]) -> dict[bytes, bytes]:
-    """What we were started with, and the names; so that a wrapper within needs no options."""
+def _environment(told: dict[str, str]) -> dict[bytes, bytes]:
+    """What we were started with, and the names that were given; so that a wrapper within needs no options."""
     given = dict(os.environb)
     with contextlib.suppress(OSError):  # Python itself sets LC_CTYPE in the C locale (PEP 538)
         if not any(v.startswith(b"LC_CTYPE=") for v in Path("/proc/self/environ").read_bytes().split(b"\0")):
             given.pop(b"LC_CTYPE", None)
-    told = {"JOB": names["job_name"], "TEAM": names["team"], "MODEL": names["model"]}
     return given | {f"GPUTALLY_{key}".encode(): os.fsencode(text) for key, text in told.items() if text}
 
 

@@ -1,11 +1,13 @@
 """Puts a node agent's parts together from its settings; the only place that knows all of them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
 from gputally.config.settings import NodeSettings
+from gputally.config.teams import TeamRule
 from gputally.model import Clock, Instant, WebReport
 from gputally.node.attribution.book import Book
 from gputally.node.crashes import LIMIT, CrashRecord
@@ -37,6 +39,7 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     if settings.collector_processes and not lists_off:
         table = ProcessTable(settings.path_procfs, machine.identify if machine is not None else None)
     knowing = identities(settings, clock, boot_id, machine) if settings.collector_jobs else None
+    jobs = _jobs(settings, knowing, persistence, clock()) if knowing is not None else None
     host = (
         HostReader(settings.path_procfs, settings.path_sysfs, clock, persistence.host_joules)
         if settings.collector_host
@@ -51,9 +54,9 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
         clock=clock,
         interval_seconds=settings.sample_interval_ns / 1e9,
         processes=table,
-        jobs=_jobs(settings, knowing, persistence, clock()) if knowing is not None else None,
+        jobs=jobs,
         kubelet=knowing.kubelet if knowing is not None else None,
-        regroup=knowing.regroup if knowing is not None else None,
+        regroup=partial(_regroup, knowing, jobs) if knowing is not None and jobs is not None else None,
         lists_off=lists_off,
         host=host.read if host is not None else None,
         web_report=web_report,
@@ -73,11 +76,20 @@ def _crashes(settings: NodeSettings, clock: Clock) -> bool:
 
 def _jobs(settings: NodeSettings, knowing: Knowing, persistence: Persistence, now: Instant) -> Jobs:
     book = Book(
-        settings.jobs_idle_policy, keep_ns=settings.jobs_keep_ns, announce_ns=settings.jobs_announce_ns
+        settings.jobs_idle_policy,
+        keep_ns=settings.jobs_keep_ns,
+        announce_ns=settings.jobs_announce_ns,
+        declared=[team.name for team in settings.teams],
     )
     jobs = Jobs(knowing.jobs, book, settings.jobs_idle_policy, settings.idle_watts)
     jobs.restore(persistence.ledger, now, clean=persistence.is_latest(now), same_boot=persistence.same_boot)
     return jobs
+
+
+def _regroup(knowing: Knowing, jobs: Jobs, teams: Sequence[TeamRule]) -> None:
+    """Other rules of teams, for jobs that begin from now on."""
+    knowing.binder.teams = teams
+    jobs.declare([team.name for team in teams])
 
 
 def read_boot_id(proc_root: Path) -> str:

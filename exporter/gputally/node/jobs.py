@@ -61,6 +61,10 @@ class Jobs:
         self._allocations: Sequence[Allocation] = ()
         self._failed: dict[str, str] = {}  # UUID -> what its latest split raised
 
+    def declare(self, teams: Sequence[str]) -> None:
+        """Other teams of the configuration."""
+        self._book.declare(teams)
+
     def begin(self, now: Instant) -> None:
         """Open a tick: ask the schedulers what belongs to whom."""
         self._allocations = self.identities.allocations(now)

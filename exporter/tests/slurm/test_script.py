@@ -175,6 +175,17 @@ def test_numbers_of_devices_where_slurm_counts_otherwise(node: Node) -> None:
     assert job.gpus == (6, 7)
 
 
+@pytest.mark.parametrize("given", ["0,2", "0", "MIG-1", ""])
+def test_places_in_a_list_of_mig_instances_are_not_taken_for_devices(node: Node, given: str) -> None:
+    node.set(FOLDER=str(node.records), DEVICES="none")
+    node.run("prolog", SLURM_JOB_GPUS=given, SLURM_JOB_USER="ada")
+    node.run("epilog", SLURM_JOB_EXIT_CODE2="7:0")
+    assert "GPUS" not in (node.records / "4711-r0").read_text()
+    job = node.read().record_for("4711")
+    assert job is not None
+    assert (job.user, job.gpus, job.end and job.end.exit_code) == ("ada", (), 7)
+
+
 def test_closed_records_go_after_a_day_and_running_ones_never(node: Node) -> None:
     for job_id in ("1", "2", "3"):
         node.run("prolog", SLURM_JOB_ID=job_id)

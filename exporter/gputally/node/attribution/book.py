@@ -10,7 +10,7 @@ saw() for each job with a process or an allocation, take() for each GPU, absent(
 saved and ledger() is published.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gputally.model import OTHER, Instant, Job, Ledger
@@ -44,13 +44,24 @@ class Book:
     """The accounts of a node."""
 
     def __init__(
-        self, policy: str, *, keep_ns: int = KEEP_NS, announce_ns: int = 0, caps: Caps | None = None
+        self,
+        policy: str,
+        *,
+        keep_ns: int = KEEP_NS,
+        announce_ns: int = 0,
+        caps: Caps | None = None,
+        declared: Iterable[str] = (),
     ) -> None:
         self._policy, self._keep_ns, self._caps = policy, keep_ns, caps or Caps()
-        self._announce_ns = announce_ns
+        self._announce_ns, self._declared = announce_ns, frozenset(declared)
         self._has = Contents(self._no_teams())
         self._present: set[str] = set()  # jobs of this tick
         self._folded = 0  # accounts that are folded, running or not
+        self._hidden = 0
+
+    def declare(self, teams: Iterable[str]) -> None:
+        """Other teams of the configuration: room is kept for them."""
+        self._declared = self._has.teams.declared = frozenset(teams)
 
     def restore(self, data: object, now: Instant, *, clean: bool, same_boot: bool) -> list[str]:
         """Go on from what to_json() gave; None where nothing was saved. Returns lines for the log.
@@ -98,6 +109,8 @@ class Book:
             return
         if account.state != RUNNING:  # what proved its end would prove it again
             account.evidence, account.sighting = sighting.evidence, None
+        if account.hidden:
+            account.hidden, self._hidden = False, self._hidden - 1
         account.seen(now)
         if account.sighting is not sighting:
             self._fill(account, sighting)
@@ -131,7 +144,8 @@ class Book:
         for job_id, account in list(self._has.accounts.items()):
             if job_id in present:
                 continue
-            if account.folded and self._folded > self._caps.folded:
+            many = self._folded if account.folded else self._hidden if account.hidden else 0
+            if many > self._caps.folded:
                 self._forget(account)
             elif account.due_ns <= now.boot_ns:
                 try:
@@ -149,7 +163,8 @@ class Book:
             has.index = index
             for account in (*has.accounts.values(), *((has.other,) if has.other is not None else ())):
                 account.row = None
-        rows = [account.published(index) for account in has.accounts.values() if not account.folded]
+        shown = [one for one in has.accounts.values() if not (one.folded or one.hidden)]
+        rows = [account.published(index) for account in shown]
         if has.other is not None:
             rows.append(has.other.published(index))
         return Ledger(
@@ -161,12 +176,12 @@ class Book:
         )
 
     def _no_teams(self) -> TeamCounters:
-        return TeamCounters(self._caps.teams, self._caps.models_per_user, self._announce_ns)
+        return TeamCounters(self._caps.teams, self._caps.models_per_user, self._announce_ns, self._declared)
 
     def _open(self, sighting: Sighting, now: Instant) -> None:
         """Open an account; whether it is folded is decided here and for as long as it is remembered."""
         has, job = self._has, sighting.job
-        folded = job.job_id == OTHER or len(has.accounts) - self._folded >= self._caps.jobs
+        folded = job.job_id == OTHER or not self._has_room(now)
         began_ns = lifecycle.start_ns(sighting.start_seconds, now)
         has.accounts[job.job_id] = Account(
             job,
@@ -180,6 +195,18 @@ class Book:
         if folded:
             self._folded += 1
             has.other = has.other or self._open_other(now)
+
+    def _has_room(self, now: Instant) -> bool:
+        """Whether one more may be published; where none may, whoever is long off the GPUs makes room."""
+        accounts = self._has.accounts
+        if len(accounts) - self._folded - self._hidden < self._caps.jobs:
+            return True
+        for account in accounts.values():
+            running = account.state == RUNNING and not (account.folded or account.hidden)
+            if running and account.absent_ns is not None and now.boot_ns - account.absent_ns >= self._keep_ns:
+                account.hidden, self._hidden = True, self._hidden + 1
+                return True
+        return False
 
     def _open_other(self, now: Instant) -> Account:
         return Account(_OTHER_JOB, Evidence(), now.wall_ns, now.wall_ns, self._no_teams().of(_OTHER_JOB))
@@ -222,6 +249,7 @@ class Book:
     def _forget(self, account: Account) -> None:
         del self._has.accounts[account.job.job_id]
         self._folded -= account.folded
+        self._hidden -= account.hidden
 
     def _from_zero(self) -> None:
         """Begin again with all that is read with increase(). The series stay, so that the reset is seen."""

@@ -4,15 +4,16 @@ They are what sums over weeks are made of, because a job's own series go soon af
 taken away, what can be new is capped: a user invents models, a cluster's namespaces come and go.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from gputally.model import OTHER, Job, TeamRow
+from gputally.model import OTHER, UNASSIGNED, Job, TeamRow
 from gputally.model.clock import NS_PER_SECOND
 from gputally.node.attribution.parties import Share
 
 Key = tuple[str, str, str]  # team, user, model
 REST: Key = (OTHER, OTHER, OTHER)
+_STRANGERS = 4  # one in so many label sets may be of teams, or of users, whom nobody has declared
 _RESERVED = 8  # one in so many label sets is kept free for TEAM/other/other
 
 
@@ -58,6 +59,7 @@ class TeamCounters:
     most: int
     most_models: int  # of one user in one team
     announce_ns: int = 0  # for which a new counter is published as zero
+    declared: frozenset[str] = frozenset()  # teams of the configuration
     _tallies: dict[Key, Tally] = field(default_factory=dict)
     _models: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _new: list[Tally] = field(default_factory=list)
@@ -95,11 +97,19 @@ class TeamCounters:
         if self._new:
             self._new = [tally for tally in self._new if not tally.announced]
 
+    def _count(self, what: Callable[[Key], bool]) -> int:
+        return sum(map(what, self._tallies))
+
     def _key(self, team: str, user: str, model: str) -> Key:
         if (team, user, model) in self._tallies:
             return team, user, model
         if model and len(self._models.get((team, user), ())) >= self.most_models:
             model = OTHER
+        if user.isdecimal() and self._count(lambda key: key[1].isdecimal()) >= self.most // _STRANGERS:
+            user = OTHER  # numbers that have no name: containers use up thousands of them
+        known = self.declared | {UNASSIGNED, OTHER}
+        if team not in known and self._count(lambda key: key[0] not in known) >= self.most // _STRANGERS:
+            return REST  # teams that users have made up must not use up the room of those that there are
         key, folded = (team, user, model), (team, OTHER, OTHER)
         left = self.most - 1 - len(self._tallies)  # one is for REST
         if key in self._tallies or left > self.most // _RESERVED:

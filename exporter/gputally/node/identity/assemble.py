@@ -3,12 +3,10 @@
 What a machine does not have is not loaded: the kubelet's client alone would double the agent's memory.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gputally.config.settings import NodeSettings
-from gputally.config.teams import TeamRule
 from gputally.model import Clock
 from gputally.node.identity.binder import Binder
 from gputally.node.identity.pods import Pods
@@ -28,10 +26,6 @@ class Knowing:
     jobs: Identities  # all of them as one
     binder: Binder  # of the machine's own processes
     kubelet: "Kubelet | None"  # where it is asked
-
-    def regroup(self, teams: Sequence[TeamRule]) -> None:
-        """Other rules, for jobs that begin from now on."""
-        self.binder.teams = teams
 
 
 def identities(

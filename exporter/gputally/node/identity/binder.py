@@ -30,6 +30,7 @@ from gputally.node.identity.watch import Watch, has_ended
 logger = logging.getLogger(__name__)
 
 MOST_LOOKS = 256  # at processes not yet bound, within LOOKS_NS
+FEW_LOOKS = 16  # that every call may make all the same: one GPU's crowd must not hide another GPU's job
 LOOKS_NS = NS_PER_SECOND // 5
 LOOK_AGAIN_NS = NS_PER_SECOND  # at a PID that led nowhere, and at start times of processes without a pidfd
 LINGER_NS = 2 * NS_PER_SECOND  # for which a driver's list may lag behind a process that has ended
@@ -70,7 +71,7 @@ class Binder:
         self._slurm, self._runs = slurm, runs
         roots = Roots(proc_root, cgroup_root, units_root)
         self._resolver = Resolver(roots, slurm, runs, pods, environment=environment)
-        self._register = Register(self._resolver, owners or OwnerNames(), slurm, pods)
+        self._register = Register(self._resolver, owners or OwnerNames(), slurm, pods, cgroup_root)
         self._register.teams = teams
         self._watch = Watch(str(proc_root))
         self._bound: dict[int, _Bound] = {}
@@ -116,17 +117,19 @@ class Binder:
 
     def end_of(self, job: Job, evidence: Evidence, now: Instant) -> End | None:
         """How a job without a process on a GPU ended. One with a living process that was on one goes on."""
-        del now
-        decided, end = recorded_end(job, evidence, self._slurm, self._runs)
+        lives = self._register.processes(job.job_id) > 0
+        if job.scheduler == "run" and lives:
+            return None  # its record tells of the command, which a worker may outlive
+        decided, end = recorded_end(
+            job, evidence, self._slurm, self._runs, lambda record: self._register.is_lost(record, now)
+        )
         if decided:
             return end
         boot_id = self._resolver.boot_id
-        if evidence.boot_id and boot_id and evidence.boot_id != boot_id:
+        rebooted = evidence.boot_id and boot_id and evidence.boot_id != boot_id
+        if rebooted or (job.scheduler == "slurm" and not self._resolver.is_latest(job.job_id)):
             return ENDED
-        if job.scheduler == "slurm" and not self._resolver.is_latest(job.job_id):
-            return ENDED
-        known = self._register.get(job.job_id)
-        if known is not None and known.processes > 0:
+        if lives:
             return None
         if self._is_anothers(job, evidence) or is_gone(evidence, self._proc, self._cgroup):
             return ENDED
@@ -183,8 +186,9 @@ class Binder:
             self._looks_ns, self._looks_left = now_ns, MOST_LOOKS
         new = [pid for pid in unbound if pid not in self._missing]
         due = [pid for pid in unbound if now_ns - self._missing.get(pid, now_ns) >= LOOK_AGAIN_NS]
-        turn = (new + nsmallest(self._looks_left, due, key=self._missing.__getitem__))[: self._looks_left]
-        self._looks_left -= len(turn)
+        most = max(self._looks_left, FEW_LOOKS)
+        turn = (new + nsmallest(most, due, key=self._missing.__getitem__))[:most]
+        self._looks_left = max(0, self._looks_left - len(turn))
         return turn
 
     def _bind(self, pid: int, now: Instant) -> Known | None:
@@ -235,9 +239,12 @@ class Binder:
         self._tidied_ns = now_ns
         for pid, bound in list(self._bound.items()):
             if bound.ended_ns is None and now_ns - bound.seen_ns >= FORGET_NS:
-                self._watch.drop(pid)
-                self._end(bound, now_ns)
-            if bound.ended_ns is not None and now_ns - bound.ended_ns > LINGER_NS:
+                self._watch.drop(
+                    pid
+                )  # it lives, off the GPUs: what proves its end is its leader or its cgroup
+                bound.known.processes -= 1
+                del self._bound[pid]
+            elif bound.ended_ns is not None and now_ns - bound.ended_ns > LINGER_NS:
                 del self._bound[pid]
         for pid in [
             pid for pid, looked_ns in self._missing.items() if now_ns - looked_ns >= FORGET_MISSING_NS

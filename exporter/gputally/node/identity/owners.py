@@ -33,11 +33,18 @@ class OwnerNames:
         known = self._names.get(uid)
         if known is not None:
             return known
+        if len(self._names) >= _REMEMBERED:
+            self._make_room()
         if len(self._names) < _REMEMBERED and (self._thread is None or not self._thread.is_alive()):
             self._thread = threading.Thread(target=self._ask, args=(uid, now_ns), name="owner", daemon=True)
             self._thread.start()
             self._wait(self._thread, now_ns)
         return self._names.get(uid, str(uid))
+
+    def _make_room(self) -> None:
+        """Forget numbers that have no name, the oldest first: containers use up thousands of them."""
+        for uid in list(self._unknown_since_ns)[: _REMEMBERED // 4]:
+            del self._unknown_since_ns[uid], self._names[uid]
 
     def awaits(self, uid: int) -> bool:
         """Whether nobody has answered yet who this is, not even that nobody knows."""

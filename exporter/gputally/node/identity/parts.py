@@ -26,6 +26,7 @@ class SlurmRecord:
     end: End | None = None  # None while it runs
     path: str = ""
     comment_model: str = ""  # model=... in the job's comment
+    sluid: str = ""  # what Slurm 26.05 calls the job in cgroup paths
 
     @property
     def run_id(self) -> str:

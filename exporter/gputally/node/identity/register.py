@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gputally.config.teams import TeamRule
 from gputally.model import Instant
 from gputally.model.clock import NS_PER_SECOND
 from gputally.node.identity.dossier import Dossier
+from gputally.node.identity.ends import OpenRecords
 from gputally.node.identity.owners import OwnerNames
 from gputally.node.identity.parts import Pods, SlurmRecord, SlurmRecords
 from gputally.node.identity.protocol import Allocation, Sighting
@@ -33,16 +35,18 @@ class Register:
     """Jobs by id."""
 
     def __init__(
-        self, resolver: Resolver, owners: OwnerNames, slurm: SlurmRecords | None, pods: Pods | None
+        self,
+        resolver: Resolver,
+        owners: OwnerNames,
+        slurm: SlurmRecords | None,
+        pods: Pods | None,
+        cgroup_root: Path,
     ) -> None:
         self.teams: Sequence[TeamRule] = ()
         self.refused_teams = 0
         self._resolver, self._owners, self._slurm, self._pods = resolver, owners, slurm, pods
+        self._open = OpenRecords(cgroup_root, slurm)
         self._jobs: dict[str, Known] = {}
-
-    def get(self, job_id: str) -> Known | None:
-        """The job, if it is known."""
-        return self._jobs.get(job_id)
 
     def file(self, dossier: Dossier, now: Instant, source: object = None) -> Known:
         """Take what is new about a job, or the job itself if that is new."""
@@ -70,6 +74,8 @@ class Register:
         given = []
         for record in self._slurm.records() if self._slurm is not None else ():
             if record.end is None and record.gpus and self._is_latest(record):
+                if not self._open.holds(record, self.processes(record.run_id), now):
+                    continue
                 known = self._jobs.get(record.run_id)
                 if known is None or known.source is not record:
                     known = self.file(self._resolver.of_record(record), now, record)
@@ -83,6 +89,15 @@ class Register:
             given.append(Allocation(self.shown(known, now), one.uuids, one.minors))
         return given
 
+    def processes(self, job_id: str) -> int:
+        """How many of a job's processes live that are on a GPU, or were minutes ago."""
+        known = self._jobs.get(job_id)
+        return 0 if known is None else known.processes
+
+    def is_lost(self, record: SlurmRecord, now: Instant) -> bool:
+        """Whether a Slurm job has ended although its record does not say so."""
+        return self._open.has_ended(record, self.processes(record.run_id), now)
+
     def tidy(self, now_ns: int) -> None:
         """Forget who has left long ago."""
         gone = [
@@ -92,6 +107,8 @@ class Register:
         ]
         for job_id in gone:
             del self._jobs[job_id]
+        if self._slurm is not None:
+            self._open.keep({record.run_id for record in self._slurm.records() if record.end is None})
 
     def _settle(self, known: Known, now: Instant) -> None:
         known.sighting = known.dossier.settle(self.teams, self._owners, now)

@@ -95,8 +95,11 @@ class RunRecords:
 def _read(path: str, uid: int | None) -> bytes:
     """Read a regular file of this owner. Raises OSError, ValueError.
 
-    O_NONBLOCK: neither a FIFO nor a lease (fcntl(2), F_SETLEASE) makes us wait.
+    O_NONBLOCK: neither a FIFO nor a lease (fcntl(2), F_SETLEASE) makes us wait. A file system that a user has
+    mounted over the file could, for ever, and is told by the number of its mount, which nobody is asked for.
     """
+    if not _same_mount(path):
+        raise ValueError("another file system is mounted there")
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         about = os.fstat(file)
@@ -109,6 +112,20 @@ def _read(path: str, uid: int | None) -> bytes:
         return os.read(file, runfile.MOST_BYTES)  # what has grown since is cut, and then makes no sense
     finally:
         os.close(file)
+
+
+def _same_mount(path: str) -> bool:
+    """Whether a file is on the mount of its folder. Raises OSError where there is none."""
+    return _mount(path) == _mount(os.path.dirname(path))  # noqa: PTH120 - a text, for open()
+
+
+def _mount(path: str) -> bytes:
+    file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        info = Path(f"/proc/self/fdinfo/{file}").read_bytes()  # proc_pid_fdinfo(5)
+    finally:
+        os.close(file)
+    return info.partition(b"mnt_id:")[2].partition(b"\n")[0]
 
 
 def _fields(raw: bytes) -> dict[str, Any]:

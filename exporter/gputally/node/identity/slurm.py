@@ -40,7 +40,6 @@ class Untrusted(Exception):
 class SlurmJob(SlurmRecord):
     """A record with what only Slurm knows of."""
 
-    sluid: str = ""  # what Slurm 26.05 calls the job in cgroup paths
     uid: int | None = None
     cluster: str = ""
     array_job_id: str = ""  # an array's users call the job by these two: "4700_3"

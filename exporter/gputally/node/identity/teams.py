@@ -20,37 +20,41 @@ class Belonging:
     user: str = ""
 
 
-def decide(rules: Sequence[TeamRule], whose: Belonging) -> str | None:
+def decide(rules: Sequence[TeamRule], whose: Belonging) -> tuple[str | None, bool]:
     """The team that the rules name: by account, else by namespace, unit or slice, user; None = no rule does.
+
+    And whether it was named by the user alone, so that a user of several teams may say which it is.
 
     On one level the first rule of the file that matches wins, whichever unit it matches.
     """
+    users = [rule.users for rule in rules]
     levels = (
         ((whose.account,), [rule.slurm_accounts for rule in rules]),
         ((whose.namespace,), [rule.namespaces for rule in rules]),
         (whose.units, [rule.units for rule in rules]),
-        ((whose.user,), [rule.users for rule in rules]),
+        ((whose.user,), users),
     )
     for names, patterns in levels:
         for rule, globs in zip(rules, patterns, strict=True):
             if any(name and matches(name, globs) for name in names):
-                return rule.name
-    return None
+                return rule.name, patterns is users
+    return None, True
 
 
 def team(rules: Sequence[TeamRule], whose: Belonging, claimed: str = "") -> tuple[str, bool]:
     """The team, and whether a claim to be of another one was refused.
 
-    A user may claim a team that lists the user, or one that nobody has declared while no rule decides.
+    Where no account, namespace or unit decides, a user may claim a team that lists the user; and one that
+    nobody has declared where no rule decides at all.
     """
-    decided = decide(rules, whose)
+    decided, by_user = decide(rules, whose)
     if not claimed or claimed in (decided, UNASSIGNED):
         return decided or UNASSIGNED, False
     declared = next((rule for rule in rules if rule.name == claimed), None)
     if declared is None:
         granted = decided is None and claimed not in _RESERVED
     else:
-        granted = bool(whose.user) and matches(whose.user, declared.users)
+        granted = by_user and bool(whose.user) and matches(whose.user, declared.users)
     return (claimed, False) if granted else (decided or UNASSIGNED, True)
 
 

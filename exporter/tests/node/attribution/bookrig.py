@@ -81,6 +81,7 @@ class Rig:
 
     caps: Caps = field(default_factory=Caps)
     announce_seconds: int = 0
+    declared: tuple[str, ...] = ("nlp", "vision", "audio")
     now: Instant = NOW
     ends: dict[str, End] = field(default_factory=dict)  # of the jobs that are over, should the book ask
     asked: list[str] = field(default_factory=list)  # in the latest tick
@@ -95,7 +96,13 @@ class Rig:
     def new_book(self) -> Book:
         """Open a book without accounts."""
         announce_ns = self.announce_seconds * SECOND
-        return Book("allocated", keep_ns=KEEP_SECONDS * SECOND, announce_ns=announce_ns, caps=self.caps)
+        return Book(
+            "allocated",
+            keep_ns=KEEP_SECONDS * SECOND,
+            announce_ns=announce_ns,
+            caps=self.caps,
+            declared=self.declared,
+        )
 
     def tick(
         self,

@@ -80,3 +80,23 @@ def test_a_new_team_is_announced_with_zero_and_then_shows_all_that_it_has() -> N
     assert shown[60:] == [float(n) for n in range(61, 71)]
     rig.restart()
     assert rig.teams()["nlp", "ada", ""] == 70.0
+
+
+def test_teams_that_users_make_up_leave_room_for_those_of_the_configuration() -> None:
+    rig = Rig(Caps(teams=16))
+    for n in range(30):
+        booked(rig, team=f"made-up-{n}")
+    booked(rig, team="nlp", user="grace")
+    booked(rig, team="unassigned", user="linus")
+    assert rig.teams()["nlp", "grace", ""] == 1.0
+    assert rig.teams()["unassigned", "linus", ""] == 1.0
+    assert rig.teams()[OTHER, OTHER, OTHER] == 30 - 4
+
+
+def test_users_without_a_name_leave_room_for_those_who_have_one() -> None:
+    rig = Rig(Caps(teams=16))
+    for uid in range(100_000, 100_030):
+        booked(rig, user=str(uid))
+    booked(rig, user="grace")
+    assert rig.teams()["nlp", "grace", ""] == 1.0
+    assert rig.teams()["nlp", OTHER, ""] == 30 - 4

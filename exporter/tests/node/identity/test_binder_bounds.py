@@ -46,12 +46,39 @@ def test_a_flood_of_pids_is_looked_at_in_turns_and_hides_nobody_for_ever(machine
     assert set(found[-1]) == {101}
 
 
-def test_calls_of_one_tick_share_its_looks(machine, monkeypatch):
+def crowd(gpu):
+    """PIDs that nobody has, more than can be looked at."""
+    return range(10_000 * (gpu + 2), 10_000 * (gpu + 3))
+
+
+def test_calls_of_one_tick_share_its_looks_and_each_has_a_few_of_its_own(machine, monkeypatch):
     binder = machine.binder()
     seen = looks(monkeypatch)
+    counts = []
     for gpu in range(16):
-        binder.sightings(range(10_000 * (gpu + 2), 10_000 * (gpu + 3)), at(gpu * 0.01))
-    assert len(seen) == bounds.MOST_LOOKS
+        seen.clear()
+        binder.sightings(crowd(gpu), at(gpu * 0.01))
+        counts.append(len(seen))
+    assert counts == [bounds.MOST_LOOKS, *[bounds.FEW_LOOKS] * 15]
+
+
+def test_calls_with_few_processes_share_the_looks_of_a_tick(machine, monkeypatch):
+    binder = machine.binder()
+    seen = looks(monkeypatch)
+    for gpu in range(10):
+        binder.sightings(crowd(gpu)[:20], at(gpu * 0.01))
+    assert len(seen) == 200
+    seen.clear()
+    binder.sightings(crowd(10), at(0.1))
+    assert len(seen) == bounds.MOST_LOOKS - 200
+
+
+def test_a_crowd_on_one_gpu_hides_no_job_on_another(machine):
+    binder = machine.binder()
+    machine.add(101)
+    for second in range(3):
+        binder.sightings(crowd(0), at(second))
+        assert set(binder.sightings([101], at(second + 0.01))) == {101}
 
 
 def test_a_flood_costs_little_time_and_is_forgotten(machine):

@@ -147,3 +147,21 @@ def test_a_wrapped_command_tells_how_it_ended_or_has_just_gone(machine):
     assert asked(machine, seen, runs=Runs()) == ENDED
     elsewhere = replace(seen.evidence, boot_id="another")
     assert machine.binder(runs=told).end_of(seen.job, elsewhere, at(0)) == FAILED
+
+
+def test_a_worker_that_outlives_its_wrapped_command_goes_on_whatever_the_record_says(machine):
+    machine.add(90, b"gputally", start=450)
+    machine.add(101, parent=90)
+    record = RunRecord("run-90", path="/run/g/90")
+    runs = Runs({(90, 450, 1000): record})
+    binder = machine.binder(runs=runs)
+    seen = binder.sightings([101], at(0))[101]
+    machine.end(90)
+    runs.commands = {(90, 450, 1000): replace(record, end=FAILED)}
+    for second in range(1, 60):  # a driver that answers seldom lists nothing in most ticks
+        listed = [101] if second % 10 == 0 else []
+        assert list(binder.sightings(listed, at(second)).values()) == [seen] * len(listed)
+        assert binder.end_of(seen.job, seen.evidence, at(second)) is None
+    machine.end(101)
+    binder.sightings([101], at(61))
+    assert binder.end_of(seen.job, seen.evidence, at(62)) == FAILED

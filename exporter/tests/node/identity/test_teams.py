@@ -35,7 +35,7 @@ EVERYTHING = Belonging("v1", "nlp-prod", ("x.service", "team-vision.slice"), "ad
     ],
 )
 def test_account_before_namespace_before_unit_before_user(whose, name):
-    assert decide(RULES, whose) == name
+    assert decide(RULES, whose)[0] == name
 
 
 def test_without_rules_everybody_is_unassigned_and_may_claim_what_they_like():
@@ -45,10 +45,17 @@ def test_without_rules_everybody_is_unassigned_and_may_claim_what_they_like():
 
 
 def test_who_is_listed_in_two_teams_may_say_which():
-    grace = Belonging(account="nlp", user="grace")
+    grace = Belonging(user="grace")
     assert team(RULES, grace) == ("nlp", False)
     assert team(RULES, grace, "vision") == ("vision", False)
-    assert team(RULES, Belonging(account="nlp", user="ada"), "vision") == ("nlp", True)
+    assert team(RULES, Belonging(user="ada"), "vision") == ("nlp", True)
+
+
+@pytest.mark.parametrize(
+    "level", [{"account": "nlp"}, {"namespace": "nlp-x"}, {"units": ("team-nlp.slice",)}]
+)
+def test_no_claim_overrides_what_an_account_a_namespace_or_a_unit_says(level):
+    assert team(RULES, Belonging(user="grace", **level), "vision") == ("nlp", True)
 
 
 texts = st.text(max_size=8)
