@@ -29,7 +29,6 @@ class Account:
     seen_ns: int  # wall clock: when it last had a process or an allocation
     tally: Tally  # of the team that it is booked to now
     folded: bool = False  # found no room: its shares are in the account `other`
-    hidden: bool = False  # long off the GPUs, and not published while others need the room; goes on counting
     end_ns: int | None = None  # wall clock
     state: str = RUNNING
     exit_code: int | None = None

@@ -57,7 +57,6 @@ class Book:
         self._has = Contents(self._no_teams())
         self._present: set[str] = set()  # jobs of this tick
         self._folded = 0  # accounts that are folded, running or not
-        self._hidden = 0
 
     def declare(self, teams: Iterable[str]) -> None:
         """Other teams of the configuration: room is kept for them."""
@@ -109,8 +108,6 @@ class Book:
             return
         if account.state != RUNNING:  # what proved its end would prove it again
             account.evidence, account.sighting = sighting.evidence, None
-        if account.hidden:
-            account.hidden, self._hidden = False, self._hidden - 1
         account.seen(now)
         if account.sighting is not sighting:
             self._fill(account, sighting)
@@ -144,8 +141,7 @@ class Book:
         for job_id, account in list(self._has.accounts.items()):
             if job_id in present:
                 continue
-            many = self._folded if account.folded else self._hidden if account.hidden else 0
-            if many > self._caps.folded:
+            if account.folded and self._folded > self._caps.folded:
                 self._forget(account)
             elif account.due_ns <= now.boot_ns:
                 try:
@@ -163,8 +159,7 @@ class Book:
             has.index = index
             for account in (*has.accounts.values(), *((has.other,) if has.other is not None else ())):
                 account.row = None
-        shown = [one for one in has.accounts.values() if not (one.folded or one.hidden)]
-        rows = [account.published(index) for account in shown]
+        rows = [account.published(index) for account in has.accounts.values() if not account.folded]
         if has.other is not None:
             rows.append(has.other.published(index))
         return Ledger(
@@ -181,7 +176,7 @@ class Book:
     def _open(self, sighting: Sighting, now: Instant) -> None:
         """Open an account; whether it is folded is decided here and for as long as it is remembered."""
         has, job = self._has, sighting.job
-        folded = job.job_id == OTHER or not self._has_room(now)
+        folded = job.job_id == OTHER or len(has.accounts) - self._folded >= self._caps.jobs
         began_ns = lifecycle.start_ns(sighting.start_seconds, now)
         has.accounts[job.job_id] = Account(
             job,
@@ -195,18 +190,6 @@ class Book:
         if folded:
             self._folded += 1
             has.other = has.other or self._open_other(now)
-
-    def _has_room(self, now: Instant) -> bool:
-        """Whether one more may be published; where none may, whoever is long off the GPUs makes room."""
-        accounts = self._has.accounts
-        if len(accounts) - self._folded - self._hidden < self._caps.jobs:
-            return True
-        for account in accounts.values():
-            running = account.state == RUNNING and not (account.folded or account.hidden)
-            if running and account.absent_ns is not None and now.boot_ns - account.absent_ns >= self._keep_ns:
-                account.hidden, self._hidden = True, self._hidden + 1
-                return True
-        return False
 
     def _open_other(self, now: Instant) -> Account:
         return Account(_OTHER_JOB, Evidence(), now.wall_ns, now.wall_ns, self._no_teams().of(_OTHER_JOB))
@@ -249,7 +232,6 @@ class Book:
     def _forget(self, account: Account) -> None:
         del self._has.accounts[account.job.job_id]
         self._folded -= account.folded
-        self._hidden -= account.hidden
 
     def _from_zero(self) -> None:
         """Begin again with all that is read with increase(). The series stay, so that the reset is seen."""

@@ -5,9 +5,8 @@ import math
 import pytest
 
 from gputally.model import Instant
-from gputally.node.attribution.book import Caps
 from gputally.node.identity.protocol import End, Evidence
-from tests.node.attribution.bookrig import KEEP_SECONDS, NOW, SECOND, Rig, share, sighting
+from tests.node.attribution.bookrig import NOW, SECOND, Rig, share, sighting
 
 WALL = NOW.wall_seconds
 ENDED = End(None, "ended")
@@ -242,22 +241,3 @@ class TestKeep:
         rig.ends["7"] = ENDED
         rig.tick()
         assert rig.job("7").end_seconds == WALL
-
-
-def test_jobs_that_are_long_off_the_gpus_make_room_and_go_on_when_they_are_back() -> None:
-    """Somebody who opened many sessions and left them must not fold everybody else for ever."""
-    rig = Rig(Caps(jobs=3))
-    idle = [sighting(f"idle-{n}") for n in range(3)]
-    rig.tick(*idle, shares={"GPU-a": [share("idle-0", 1000)]})
-    rig.tick(sighting("early"), shares={"GPU-a": [share("early", 1000)]})
-    assert rig.row("early") is None, "there is no room yet"
-    rig.tick(seconds=KEEP_SECONDS + 1)
-    rig.tick(sighting("late"), shares={"GPU-a": [share("late", 1000)]})
-    late = rig.row("late")
-    assert late is not None
-    assert late.energy_joules["0", "GPU-a", "active"] == 1.0
-    assert rig.row("idle-0") is None
-    rig.tick(idle[0], shares={"GPU-a": [share("idle-0", 1000)]})
-    back = rig.row("idle-0")
-    assert back is not None
-    assert back.energy_joules["0", "GPU-a", "active"] == 2.0
