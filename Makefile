@@ -30,7 +30,7 @@ lint: $(VENV)/test.stamp ## style of Python, shell and YAML; direction of import
 	ruff check .
 	ruff format --check .
 	lint-imports
-	shellcheck scripts/*.sh systemd/*.sh systemd/slurm/*.sh .ci/run
+	shellcheck scripts/*.sh systemd/*.sh systemd/gputally systemd/slurm/*.sh .ci/run
 	yamllint --strict -c .ci/yamllint.yml .
 	python -m grafana.build --check
 

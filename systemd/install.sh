@@ -23,6 +23,8 @@ if [ -z "$root" ]; then
 fi
 
 install -D -m 0644 "$here/gputally-node.service" "$root/etc/systemd/system/gputally-node.service"
+install -D -m 0644 "$here/run-gputally-runs.mount" "$root/etc/systemd/system/run-gputally-runs.mount"
+install -D -m 0755 "$here/gputally" "$root/usr/local/bin/gputally"
 install -D -m 0644 "$here/gputally.tmpfiles.conf" "$root/etc/tmpfiles.d/gputally.conf"
 if [ ! -e "$root/etc/gputally/gputally-node.env" ]; then
   install -D -m 0644 "$here/gputally-node.env" "$root/etc/gputally/gputally-node.env"
@@ -32,6 +34,7 @@ if [ -z "$root" ]; then
   systemd-tmpfiles --create gputally.conf
   systemctl daemon-reload
   systemctl enable --quiet gputally-node.service
+  systemctl enable --quiet --now run-gputally-runs.mount
   systemctl restart gputally-node.service
   echo "gputally-node runs: curl -s http://127.0.0.1:9836/metrics"
 fi

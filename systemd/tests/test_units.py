@@ -36,6 +36,29 @@ def test_systemd_accepts_the_unit_without_a_word(unit: Path, tmp_path: Path) -> 
     assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
 
 
+def test_systemd_accepts_the_mount_and_it_is_where_the_agent_looks() -> None:
+    unit = SYSTEMD / "run-gputally-runs.mount"
+    done = analyze("verify", "--man=no", str(unit))
+    assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
+    assert f"\nWhere={NodeSettings().jobs_runs_dir}\n" in unit.read_text()
+
+
+def test_the_launcher_runs_the_units_python_isolated() -> None:
+    """What a user's environment says to Python is for the user's own programs."""
+    text = (SYSTEMD / "gputally").read_text()
+    command = read(SYSTEMD / "gputally-node.service")["Service"]["ExecStart"].removesuffix(" node")
+    assert f'\nexec {command} "$@"\n' in text
+    local = text.replace("/opt/gputally/venv/bin/python", sys.executable)
+    environment = os.environ | {
+        "PYTHONHOME": "/nonexistent",
+        "PYTHONPATH": "/nonexistent",
+        "PYTHONINSPECT": "1",
+    }
+    arguments = ["sh", "-c", local, "gputally", "run", "--", "sh", "-c", "echo $PYTHONHOME; exit 7"]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (7, "/nonexistent\n")
+
+
 def test_an_unknown_setting_would_be_noticed(tmp_path: Path) -> None:
     copy = tmp_path / "broken.service"
     copy.write_text(f"[Service]\nExecStart={sys.executable}\nMemoryMaxx=1\n")
@@ -152,6 +175,8 @@ def test_the_installer_puts_files_in_place_and_keeps_settings(tmp_path: Path) ->
     assert settings.read_text() == (SYSTEMD / "gputally-node.env").read_text()
     unit = tmp_path / "etc" / "systemd" / "system" / "gputally-node.service"
     assert unit.stat().st_mode & 0o777 == 0o644
+    assert os.access(tmp_path / "usr" / "local" / "bin" / "gputally", os.X_OK)
+    assert (tmp_path / "etc" / "systemd" / "system" / "run-gputally-runs.mount").exists()
     folders = tmp_path / "etc" / "tmpfiles.d" / "gputally.conf"
     assert folders.read_text() == (SYSTEMD / "gputally.tmpfiles.conf").read_text()
     settings.write_text("GPUTALLY_LOG_LEVEL=debug\n")
