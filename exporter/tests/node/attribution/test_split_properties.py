@@ -66,7 +66,7 @@ def test_every_split_conserves(booking, occupancy, policy):
 def test_the_idle_part_is_the_baseline_and_never_more_than_all(booking, occupancy, policy):
     idle_mj = sum(share.idle_mj for share in split(booking, occupancy, policy).shares)
     assert idle_mj <= booking.energy_mj
-    if booking.cause or not booking.idle_w > 0:
+    if booking.cause or not booking.idle_w > 0 or not booking.covers_ns:
         assert idle_mj == 0
     elif idle_mj < booking.energy_mj:
         assert abs(idle_mj - booking.idle_w * booking.covers_ns / 1e6) <= 0.5
