@@ -142,8 +142,8 @@ def alertmanager(
             f"--web.listen-address={LOOPBACK}:{port}",
             "--cluster.listen-address=",
         ],
-        port,
         folder / "log",
+        port,
     )
     program.start()
     try:

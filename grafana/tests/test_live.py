@@ -10,6 +10,7 @@ from scripts.stack.stack import Stack
 
 VARIABLES = {
     "$__rate_interval": "15s",
+    "$__range": "5m",
     "$cluster": ".*",
     "$job": ".+",
     "$instance": ".+",

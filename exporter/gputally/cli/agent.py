@@ -83,6 +83,7 @@ class Agent:
         await asyncio.sleep(0.01)  # a signal that came in the meantime is heard
         if not self._told_to_stop:
             renew()
+        _deafen(loop)
 
     # What the web front asks.
 
@@ -208,6 +209,13 @@ def run_agent(settings: NodeSettings, config_file: Path | None, told: Mapping[st
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)  # one more must not make a clean end look like a kill
+
+
+def _deafen(loop: asyncio.AbstractEventLoop) -> None:
+    """No signal counts from here on. The loop's own end would leave us killable while all is taken down."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 async def _run(settings: NodeSettings, config_file: Path | None, told: Mapping[str, object]) -> None:

@@ -38,7 +38,7 @@ def test_finished_jobs_are_known_to_the_millijoule_and_no_counter_was_ever_reset
 ) -> None:
     """Jobs one after the other on two GPUs; the agent is restarted between and within them, in any manner."""
     gpus = add_idle(fake_nvml, "full", "full")
-    running = agent(f"--web.listen-address={prometheus.target}")
+    running = agent(f"--web.listen-address={prometheus.target}", "--jobs.announce=2s")
     load(running, gpus, IDLE)
     final: dict[str, int] = {}
     for restart in (running.restart, lambda: None, kill_and_start(running)):

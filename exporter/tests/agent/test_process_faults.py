@@ -197,7 +197,7 @@ def test_switched_off_the_driver_is_not_even_asked(
 ) -> None:
     gpu = fake_nvml.add_gpu()
     gpu.set_processes([Process(1, 1 << 30, sm=50)])
-    running = agent("--no-collector.processes")
+    running = agent("--no-collector.processes", "--no-collector.jobs")
     scrape = running.wait_until(lambda s: (s.value("gputally_samples_total") or 0) > 4 and is_up(s, gpu))
     assert not {name for name, _ in scrape.samples if name.startswith("gpu_process")}
     assert scrape.value("gputally_collector_success", collector="processes") is None

@@ -79,7 +79,7 @@ def test_a_damaged_newest_file_is_replaced_by_the_one_before_and_nothing_falls(
     for name, (damage, word) in DAMAGE.items():
         running = start_on_copy(new_agent, first, lambda folder, damage=damage: damage(folder / NAMES[0]))
         scrape = running.wait_until(lambda s: is_up(s, gpu), what=name)
-        memory.check(scrape)
+        memory.check(scrape, begins_anew=("gpu_team_", "gpu_unattributed_"))
         assert scrape.value("gputally_state_recovered") == 1, name
         assert len(running.lines("state recovered")) == 1, name
         assert (running.state_dir / f"{NAMES[0]}.{word}").exists(), name

@@ -97,9 +97,11 @@ def test_dispositions_of_signals_are_as_python_found_them(folder):
     assert masks[1] & ~(0b11 << 31) == masks[0] & ~(0b11 << 31)  # 32 and 33: glibc's own, see above
 
 
-def test_an_empty_environment_gains_the_jobs_name_and_nothing_else(folder):
+def test_an_empty_environment_gains_what_was_given_and_nothing_else(folder):
     done = wrap("env", folder=folder, env={"PATH": os.environ["PATH"]})
-    assert done.stdout.decode().splitlines() == [f"PATH={os.environ['PATH']}", "GPUTALLY_JOB=env"]
+    assert done.stdout.decode().splitlines() == [f"PATH={os.environ['PATH']}"]
+    done = wrap("env", folder=folder, env={"PATH": os.environ["PATH"]}, options=("--job=x",))
+    assert done.stdout.decode().splitlines() == [f"PATH={os.environ['PATH']}", "GPUTALLY_JOB=x"]
 
 
 def test_what_is_named_is_recorded_and_told_to_the_command(folder):

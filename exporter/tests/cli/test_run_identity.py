@@ -65,6 +65,7 @@ def test_its_end_is_that_of_the_command_also_for_the_agent_after_a_restart(folde
     process.stdin.close()
     assert process.wait(30) == 3
     for binder in (before, Binder(runs=RunRecords(folder))):
+        binder.sightings([], system_clock())
         end = binder.end_of(sighting.job, sighting.evidence, system_clock())
         assert (end.state, end.exit_code) == ("failed", 3)
         assert end.seconds == record_of(process, folder)["end_seconds"]
