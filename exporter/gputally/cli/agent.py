@@ -1,11 +1,13 @@
 """The life of `gputally node`: start, signals, reload, renewal, stop. Knows no GPU and no metric."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from gputally.web.listen import WebError
 from gputally.web.server import Server
 
 logger = logging.getLogger(__name__)
+M_ARENA_MAX = -8  # mallopt(3)
 LISTS_AGAIN_SECONDS = 600.0  # after crashes, so long without the driver's lists of processes
 READY_AGE_INTERVALS = 5  # a sample older than this many intervals is no answer to "ready?"
 
@@ -200,6 +203,9 @@ def run_agent(settings: NodeSettings, config_file: Path | None, told: Mapping[st
     """Run a node agent to its end. Raises click.ClickException with one line for a fault at start."""
     if os.geteuid() == 0:
         logger.warning("running as root; gputally needs no privileges")
+    with suppress(OSError, AttributeError):  # another C library than glibc
+        # Threads take turns here anyway; heaps of their own would only cost memory.
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     try:
         asyncio.run(_run(settings, config_file, told))
     except ConfigError as error:

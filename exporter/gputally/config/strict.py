@@ -12,9 +12,8 @@ about all others.
     root.finish()
 """
 
-import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -89,7 +88,7 @@ class Value:
         """Read one of a few words, as written in `options`."""
         what = "one of " + ", ".join(options)
         if len(options) > _MOST_OPTIONS_SHOWN:
-            near = difflib.get_close_matches(self.node.text or "", options, n=1, cutoff=0.0)
+            near = _near(self.node.text or "", options, cutoff=0.0)
             what = f"one of {len(options)} names, such as {(near or options)[0]}"
         if (text := self.string(what)) not in options:
             raise self.expected(what)
@@ -155,6 +154,13 @@ class Value:
         if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
             raise self.expected(what)
         return number
+
+
+def _near(word: str, options: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    """The option that was probably meant, if any."""
+    import difflib  # noqa: PLC0415 - a quarter of a MiB for who makes no mistake
+
+    return difflib.get_close_matches(word, list(options), n=1, cutoff=cutoff)
 
 
 def _range(minimum: object, maximum: object) -> str:
@@ -285,7 +291,7 @@ class Section:
         """
         for key, (where, _value) in self._entries.items():
             if key not in self._known:
-                near = difflib.get_close_matches(key, self._known, n=1)
+                near = _near(key, self._known)
                 hint = f"did you mean {near[0]}?" if near else "expected one of " + ", ".join(self._known)
                 path = yamltree.join(self.value.path, key)
                 raise ConfigError(self.value.file, f"unknown key, {hint}", where.line, where.column, path)
