@@ -46,6 +46,8 @@ def test_finished_jobs_are_known_to_the_millijoule_and_no_counter_was_ever_reset
         for gpu, child in zip(gpus, children, strict=True):
             gpu.set_processes([Process(child, sm=70)])
         ids = wait_for_jobs(running, *children)
+        if not final:
+            time.sleep(3.0)  # until the team has been announced: increase() sees all of it
         for power in (Constant(400), IDLE):
             for gpu in gpus:
                 gpu.power = power
