@@ -43,6 +43,7 @@ class Occupants:
         self._kubelet = kubelet
         self._off = (("processes", "jobs") if jobs is not None else ("processes",)) if lists_off else ()
         self._shown: Ledger | None = None
+        self._saved: dict[str, Any] = {}
         self._unsaved_since: Instant | None = None
         self._table, self._health = table, health
 
@@ -87,12 +88,22 @@ class Occupants:
             self._unsaved_since = now
         since = self._unsaved_since
         if since is None or self._shown is None or now.boot_ns - since.boot_ns > FLUSH_NS:
-            self._shown = self.jobs.ledger({entry.gpu.uuid: entry.gpu.index for entry in roster})
+            self._health.guard("ledger", partial(self._publish, self.jobs, roster))
         return self._shown
 
+    def _publish(self, jobs: Jobs, roster: Roster) -> None:
+        self._shown = jobs.ledger({entry.gpu.uuid: entry.gpu.index for entry in roster})
+
     def to_json(self) -> dict[str, Any] | None:
-        """What a restart must not forget."""
-        return self.jobs.to_json() if self.jobs is not None else None
+        """What a restart must not forget. Nothing where that fails: better begin at zero than step back."""
+        if self.jobs is None:
+            return None
+        self._saved = {}
+        self._health.guard("ledger", partial(self._write, self.jobs))
+        return self._saved
+
+    def _write(self, jobs: Jobs) -> None:
+        self._saved = jobs.to_json()
 
     @property
     def dropped(self) -> Mapping[tuple[str, str], int]:

@@ -15,6 +15,7 @@ from gputally.model import Ledger, Reading
 from gputally.node.attribution.book import Book
 from gputally.node.jobs import Jobs
 from gputally.node.roster import Roster
+from gputally.node.sampler import Health, Occupants
 from tests.node.jobworld import IDLE_W, SECOND_NS, Plan, World
 
 KEEP_NS = 300 * SECOND_NS
@@ -264,3 +265,19 @@ def test_no_baseline_is_learnt_from_a_gpu_that_computes_for_processes_that_are_n
     for _ in range(150):
         world.tick(roster, jobs)
     assert ledger_of(jobs, world).idle_watts == {}
+
+
+def test_a_book_that_cannot_be_read_or_written_stops_no_tick(caplog):
+    """The last that was shown stays; a restart begins at zero and not somewhere before."""
+    world = World(1, (Plan(1, 0, 2, 32, 475),))
+    roster, jobs = world.roster(), attribution(world)
+    occupants = Occupants(None, jobs, Health())
+    for _ in range(5):
+        world.tick(roster, jobs)
+    shown = occupants.ledger(roster, world.now, saved=True)
+    assert shown is not None
+    assert occupants.to_json() == jobs.to_json()
+    jobs.to_json = jobs.ledger = lambda *_: (_ for _ in ()).throw(RuntimeError("broken"))
+    assert occupants.ledger(roster, world.now, saved=True) is shown
+    assert occupants.to_json() == {}
+    assert len([r for r in caplog.records if "ledger" in r.message]) == 1
