@@ -12,11 +12,12 @@ from gputally.catalogue.exporter import EXPORTER
 from gputally.catalogue.family import Family
 from gputally.catalogue.hosts import HOSTS
 from gputally.catalogue.jobs import JOBS
+from gputally.catalogue.sites import SITES
 
-FAMILIES: tuple[Family, ...] = (*DEVICES, *JOBS, *HOSTS, *EXPORTER)
+FAMILIES: tuple[Family, ...] = (*DEVICES, *JOBS, *HOSTS, *SITES, *EXPORTER)
 BY_NAME: Mapping[str, Family] = MappingProxyType({row.name: row for row in FAMILIES})
 
 if len(BY_NAME) != len(FAMILIES):
     raise ValueError("catalogue: a family has two rows")
 
-__all__ = ["BY_NAME", "DEVICES", "EXPORTER", "FAMILIES", "HOSTS", "JOBS", "Family"]
+__all__ = ["BY_NAME", "DEVICES", "EXPORTER", "FAMILIES", "HOSTS", "JOBS", "SITES", "Family"]

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 UNITS = frozenset(
-    {"", "watts", "joules", "seconds", "bytes", "celsius", "hertz", "ratio"},
+    {"", "watts", "joules", "seconds", "bytes", "celsius", "hertz", "ratio", "grams"},
 )
 DEVICE_LABELS = ("gpu", "uuid")
 MAX_LABELS = 10
@@ -28,7 +28,7 @@ class Family:
     source: str  # the driver call, field or file that it comes from
     section: str  # heading of docs/metrics.md
     record: str = (
-        ""  # description | fast | slow | counters | host | report | web; "" = written by hand in collect
+        ""  # description | fast | slow | counters | host | report | web | site; "" = by hand in collect
     )
     key: str = ""
     since: str = "0.1"

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from gputally.config.owned import read_owned
 from gputally.config.strict import Section, Value, load
+from gputally.config.tariff import SiteDeclaration, read_site
 from gputally.config.teams import TeamRule, read_teams
 from gputally.model.gpu import NO_LABELS
 
@@ -45,6 +47,7 @@ class NodeSettings:
     jobs_kubelet_socket: Path | None = None
     idle_watts: Mapping[str, float] = NO_LABELS  # UUID or glob of a name -> baseline
     teams: tuple[TeamRule, ...] = ()
+    site: SiteDeclaration = SiteDeclaration()
     nvml_release_ns: int = 60_000_000_000
     simulated_gpus: int = 4
     simulated_seed: int = 1
@@ -58,9 +61,9 @@ class NodeSettings:
 
 
 # Settings that a reload may change while the agent runs; the others need a restart.
-RELOADABLE = frozenset({"sample_interval_ns", "log_level", "teams"})
+RELOADABLE = frozenset({"sample_interval_ns", "log_level", "teams", "site"})
 NAMES = frozenset(field.name for field in fields(NodeSettings))
-FILE_ONLY = frozenset({"idle_watts", "teams"})  # too long for a flag
+FILE_ONLY = frozenset({"idle_watts", "teams", "site"})  # too long for a flag
 
 
 Check = Callable[[str], object]  # raises ValueError with a sentence
@@ -75,6 +78,8 @@ def read_file(path: Path, check_address: Check = str, check_path: Check = str) -
     given: dict[str, object] = {}
     _node(root.mapping("node"), given, path.parent)
     given["teams"] = read_teams(root) or None
+    given["site"] = read_site(root, path.parent)
+    read_owned(root)  # the site agent's; a slip of the pen is found by whoever reads the file
     _web(root.mapping("web"), given, path.parent, check_address, check_path)
     log = root.mapping("log")
     given["log_level"] = log.choice("level", LOG_LEVELS, None)
