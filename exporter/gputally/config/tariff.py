@@ -15,6 +15,7 @@ carbon: {grams_per_kwh: 380}
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -61,9 +62,12 @@ class SiteDeclaration:
     files: tuple[tuple[str, Path], ...] = ()  # (prices | carbon, file), to be read again when they change
 
 
-def read_site(root: Section, folder: Path) -> SiteDeclaration:
+ReadSeries = Callable[[Path, str, int], Series]
+
+
+def read_site(root: Section, folder: Path, read: ReadSeries = read_series) -> SiteDeclaration:
     """Read the three blocks; files are relative to `folder`. Raises ConfigError with file, line and key."""
-    reader = _Reader(folder)
+    reader = _Reader(folder, read)
     site, block, carbon = root.mapping("site"), root.mapping("tariff"), root.mapping("carbon")
     name = site.get("name")
     timezone = _timezone(site)
@@ -85,8 +89,8 @@ def read_site(root: Section, folder: Path) -> SiteDeclaration:
 class _Reader:
     """Notes the files that it comes across."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, read: ReadSeries) -> None:
+        self._folder, self._read = folder, read
         self.files: list[tuple[str, Path]] = []
 
     def carbon(self, section: Section) -> Carbon:
@@ -180,7 +184,7 @@ class _Reader:
             return None
         path = self._folder / file.string("a file")
         self.files.append((kind, path))
-        return read_series(path, column, scale)
+        return self._read(path, column, scale)
 
 
 def _timezone(site: Section) -> str:
