@@ -1,13 +1,14 @@
-"""What the node agent is told, from flags, environment, file and defaults, in this order of precedence."""
+"""What the agents are told, from flags, environment, file and defaults, in this order of precedence."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from gputally.config.owned import read_owned
-from gputally.config.strict import Section, Value, load
+from gputally.config.owned import OwnedGpu, read_owned
+from gputally.config.strict import Section, Value, parse
 from gputally.config.tariff import SiteDeclaration, read_site
 from gputally.config.teams import TeamRule, read_teams
+from gputally.config.yamltree import read_regular_file
 from gputally.model.gpu import NO_LABELS
 
 IDLE_POLICIES = ("allocated", "used", "weighted")
@@ -20,6 +21,7 @@ JOBS_KEEP_MIN_NS = 300_000_000_000  # a scrape or two, and the retries of a remo
 JOBS_KEEP_MAX_NS = 86_400_000_000_000
 JOBS_ANNOUNCE_MAX_NS = 600_000_000_000
 IDLE_WATTS_MAX = 2000.0
+_NOTHING_DECLARED = SiteDeclaration()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class NodeSettings:
     jobs_kubelet_socket: Path | None = None
     idle_watts: Mapping[str, float] = NO_LABELS  # UUID or glob of a name -> baseline
     teams: tuple[TeamRule, ...] = ()
-    site: SiteDeclaration = SiteDeclaration()
+    site: SiteDeclaration = _NOTHING_DECLARED
     nvml_release_ns: int = 60_000_000_000
     simulated_gpus: int = 4
     simulated_seed: int = 1
@@ -58,34 +60,63 @@ class NodeSettings:
     path_sysfs: Path = Path("/sys")
     log_level: str = "info"
     log_format: str = "logfmt"
+    config_text: bytes = field(default=b"", compare=False, repr=False)  # by which prices are read again
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSettings:
+    """Everything that `gputally site` can be told."""
+
+    web_listen_address: tuple[str, ...] = ("127.0.0.1:9837",)
+    web_telemetry_path: str = "/metrics"
+    web_config_file: Path | None = None
+    site: SiteDeclaration = _NOTHING_DECLARED
+    owned_gpus: tuple[OwnedGpu, ...] = ()
+    log_level: str = "info"
+    log_format: str = "logfmt"
+    config_text: bytes = field(default=b"", compare=False, repr=False)
 
 
 # Settings that a reload may change while the agent runs; the others need a restart.
-RELOADABLE = frozenset({"sample_interval_ns", "log_level", "teams", "site"})
+RELOADABLE = frozenset({"sample_interval_ns", "log_level", "teams", "site", "owned_gpus", "config_text"})
 NAMES = frozenset(field.name for field in fields(NodeSettings))
-FILE_ONLY = frozenset({"idle_watts", "teams", "site"})  # too long for a flag
+FILE_ONLY = frozenset({"idle_watts", "teams", "site", "owned_gpus", "config_text"})  # too long for a flag
 
 
 Check = Callable[[str], object]  # raises ValueError with a sentence
 
 
-def read_file(path: Path, check_address: Check = str, check_path: Check = str) -> Mapping[str, object]:
-    """Settings that the file gives, by name. Raises ConfigError with file, line and key.
+def read_file(
+    path: Path,
+    check_address: Check = str,
+    check_path: Check = str,
+    agent: type[NodeSettings] | type[SiteSettings] = NodeSettings,
+) -> Mapping[str, object]:
+    """Settings that the file gives an agent, by name. Raises ConfigError with file, line and key.
 
-    Paths are relative to the file. What an address is and which paths can be served, the web front knows.
+    All of the file is read, whoever asks: a slip of the pen is found by the first. Paths are relative to the
+    file. What an address is and which paths can be served, the web front knows.
     """
-    root = load(path)
-    given: dict[str, object] = {}
+    text = read_regular_file(path)
+    root = parse(text, str(path))
+    given: dict[str, object] = {"config_text": text}
     _node(root.mapping("node"), given, path.parent)
     given["teams"] = read_teams(root) or None
     given["site"] = read_site(root, path.parent)
-    read_owned(root)  # the site agent's; a slip of the pen is found by whoever reads the file
-    _web(root.mapping("web"), given, path.parent, check_address, check_path)
+    given["owned_gpus"] = read_owned(root) or None
+    web = root.mapping("web")
+    addresses = {
+        NodeSettings: _addresses(web, "listen_addresses", check_address),
+        SiteSettings: _addresses(web, "site_listen_addresses", check_address),
+    }
+    given["web_listen_address"] = addresses[agent] or None
+    _web(web, given, path.parent, check_path)
     log = root.mapping("log")
     given["log_level"] = log.choice("level", LOG_LEVELS, None)
     given["log_format"] = log.choice("format", LOG_FORMATS, None)
     root.finish()
-    return {name: value for name, value in given.items() if value is not None}
+    own = {setting.name for setting in fields(agent)}
+    return {name: value for name, value in given.items() if value is not None and name in own}
 
 
 def _node(node: Section, given: dict[str, object], folder: Path) -> None:
@@ -118,11 +149,11 @@ def _idle_watts(section: Section) -> dict[str, float]:
     return {name: value.number(0.0, IDLE_WATTS_MAX) for name, value in section.items()}
 
 
-def _web(
-    web: Section, given: dict[str, object], folder: Path, check_address: Check, check_path: Check
-) -> None:
-    addresses = tuple(_checked(value, check_address, "an address") for value in web.list("listen_addresses"))
-    given["web_listen_address"] = addresses or None
+def _addresses(web: Section, key: str, check: Check) -> tuple[str, ...]:
+    return tuple(_checked(value, check, "an address") for value in web.list(key))
+
+
+def _web(web: Section, given: dict[str, object], folder: Path, check_path: Check) -> None:
     telemetry_path = web.get("telemetry_path")
     if telemetry_path is not None:
         given["web_telemetry_path"] = _checked(telemetry_path, check_path, "a path")
