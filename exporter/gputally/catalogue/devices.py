@@ -48,12 +48,12 @@ POWER = (
 
 _g, _c = _rows("Cost and emissions")
 MONEY = (
-    _c("gpu_energy_cost_total", unit="", labels=(*D, "currency"), help="Cost of the GPU's energy, PUE included, integrated at every tick at the price of that moment.", source="gpu_energy_joules_total, the tariff"),
-    _c("gpu_energy_credit_total", unit="", labels=(*D, "currency"), help="What prices below zero would have paid back, which the cost leaves out. Absent until there was such a price.", source="gpu_energy_joules_total, the tariff"),
-    _c("gpu_energy_by_tariff_joules_total", unit="joules", labels=(*D, "tariff"), help="Energy of the GPU by the band of the tariff in which it was used; no PUE in it.", source="gpu_energy_joules_total, the tariff"),
-    _c("gpu_emissions_grams_total", unit="grams", labels=D, help="Carbon dioxide of the GPU's energy, PUE included, integrated at every tick.", source="gpu_energy_joules_total, the carbon intensity"),
+    _c("gpu_energy_cost_total", unit="", labels=(*D, "currency"), help="Cost of the GPU's energy, PUE included, integrated at every tick at the price of that moment.", source="gpu_energy_joules_total, the tariff", record="counters.money", key="cost"),
+    _c("gpu_energy_credit_total", unit="", labels=(*D, "currency"), help="What prices below zero would have paid back, which the cost leaves out. Absent until there was such a price.", source="gpu_energy_joules_total, the tariff", record="counters.money", key="credit"),
+    _c("gpu_energy_by_tariff_joules_total", unit="joules", labels=(*D, "tariff"), help="Energy of the GPU by the band of the tariff in which it was used; no PUE in it.", source="gpu_energy_joules_total, the tariff", record="counters.money", key="by_tariff_joules"),
+    _c("gpu_emissions_grams_total", unit="grams", labels=D, help="Carbon dioxide of the GPU's energy, PUE included, integrated at every tick.", source="gpu_energy_joules_total, the carbon intensity", record="counters.money", key="emissions_grams"),
     _g("gpu_cost_day", unit="", labels=(*D, "day", "currency"), help="Cost of the GPU's energy in a day of the site's calendar: today and yesterday.", source="gpu_energy_cost_total, split at midnight"),
-    _g("gpu_energy_day_joules", unit="joules", labels=(*D, "day"), help="Energy of the GPU in a day of the site's calendar: today and yesterday.", source="gpu_energy_joules_total, split at midnight"),
+    _g("gpu_energy_day_joules", unit="joules", labels=(*D, "day"), help="Energy of the GPU in a day of the site's calendar: today and yesterday.", source="gpu_energy_joules_total, split at midnight", record="counters.money", key="day_joules"),
 )
 
 _g, _c = _rows("Utilisation and memory")

@@ -87,6 +87,15 @@ def _energy_source(_family: Family, gpus: Gpus, _snapshot: Snapshot) -> Rows:
     ]
 
 
+def _day_cost(family: Family, gpus: Gpus, _snapshot: Snapshot) -> Rows:
+    return [
+        (f"{prefix},{label_pairs(family.labels[2:], key)}", value)
+        for prefix, gpu in gpus
+        if gpu.counters.money is not None
+        for key, value in gpu.counters.money.day_cost.items()
+    ]
+
+
 def _nvlink_errors(_family: Family, gpus: Gpus, _snapshot: Snapshot) -> Rows:
     return [
         (f"{prefix},{label_pairs(('link', 'type'), key)}", n)
@@ -149,6 +158,7 @@ _BY_HAND: Mapping[str, _ByHand] = {
     "gpu_last_reading_timestamp_seconds": _last_reading,
     "gpu_device_events_total": _events,
     "gpu_energy_source_info": _energy_source,
+    "gpu_cost_day": _day_cost,
     "gpu_nvlink_errors_total": _nvlink_errors,
     "gpu_nvlink_up": _nvlink_up,
     "gpu_mig_info": _mig(lambda _part: 1, "mig_uuid", "profile"),

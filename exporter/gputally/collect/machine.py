@@ -9,6 +9,7 @@ from gputally import __version__
 from gputally.catalogue import EXPORTER, HOSTS, Family
 from gputally.collect.exposition import FamilySamples, Sample, label_pairs
 from gputally.model import Snapshot
+from gputally.model.site import SiteSnapshot
 
 Rows = list[Sample]
 
@@ -19,10 +20,11 @@ def machine_families(snapshot: Snapshot) -> Iterator[FamilySamples]:
         if family.name == "gputally_left_out_families":
             continue  # only the page knows, once all others are rendered
         by_hand = _BY_HAND.get(family.name)
-        yield family, partial(by_hand or _from_field, family, snapshot)
+        yield family, partial(by_hand or from_field, family, snapshot)
 
 
-def _from_field(family: Family, snapshot: Snapshot) -> Rows:
+def from_field(family: Family, snapshot: Snapshot | SiteSnapshot) -> Rows:
+    """What the row's field of the snapshot holds."""
     record = attrgetter(family.record)(snapshot)
     if record is None:
         return []
@@ -38,7 +40,8 @@ def _from_field(family: Family, snapshot: Snapshot) -> Rows:
     return [(label_pairs(family.labels, k), v) for k, v in zip(keys, value.values(), strict=True)]
 
 
-def _build_info(family: Family, _snapshot: Snapshot) -> Rows:
+def build_info(family: Family, _snapshot: object) -> Rows:
+    """Versions of exporter and Python."""
     return [(label_pairs(family.labels, (__version__, platform.python_version())), 1)]
 
 
@@ -52,7 +55,8 @@ def _duration(family: Family, snapshot: Snapshot) -> Rows:
     ]
 
 
-def _last_sample(_family: Family, snapshot: Snapshot) -> Rows:
+def last_sample(_family: Family, snapshot: Snapshot | SiteSnapshot) -> Rows:
+    """When the snapshot was published."""
     return [("", snapshot.at.wall_seconds)] if snapshot.at is not None else []
 
 
@@ -75,11 +79,19 @@ def _conflicts(family: Family, snapshot: Snapshot) -> Rows:
     return [(label_pairs(family.labels, (kind,)), n) for kind, n in snapshot.ledger.conflicts.items()]
 
 
+def _tariff(family: Family, snapshot: Snapshot) -> Rows:
+    tariff = snapshot.tariff
+    if tariff is None:
+        return []
+    return [(label_pairs(family.labels, (tariff.currency, tariff.timezone, tariff.source)), 1)]
+
+
 _BY_HAND: Mapping[str, Callable[[Family, Snapshot], Rows]] = {
-    "gputally_build_info": _build_info,
+    "gputally_build_info": build_info,
     "gputally_collector_success": _success,
     "gputally_collector_duration_seconds": _duration,
-    "gputally_last_sample_timestamp_seconds": _last_sample,
+    "gputally_last_sample_timestamp_seconds": last_sample,
+    "gputally_tariff_info": _tariff,
     "gputally_driver_down_info": _driver_down,
     "gputally_capped_items": _capped,
     "gputally_identity_conflicts_total": _conflicts,

@@ -3,15 +3,17 @@
 from gputally.model.clock import Clock, Instant
 from gputally.model.gpu import Description, Driver, Gpu, Inventory
 from gputally.model.host import HostCounters
-from gputally.model.job import OTHER, UNASSIGNED, Job, JobRow, Ledger, TeamRow, Unattributed
+from gputally.model.job import OTHER, UNASSIGNED, Job, JobRow, Ledger, Spent, TeamRow, Unattributed
 from gputally.model.reading import FastReading, MigInstance, NvLink, ProcessReading, Reading, SlowReading
 from gputally.model.snapshot import (
     CollectorHealth,
     GpuCounters,
+    GpuMoney,
     GpuSnapshot,
     ProcessRow,
     SelfReport,
     Snapshot,
+    TariffReport,
     WebReport,
 )
 
@@ -25,6 +27,7 @@ __all__ = [
     "FastReading",
     "Gpu",
     "GpuCounters",
+    "GpuMoney",
     "GpuSnapshot",
     "HostCounters",
     "Instant",
@@ -40,6 +43,8 @@ __all__ = [
     "SelfReport",
     "SlowReading",
     "Snapshot",
+    "Spent",
+    "TariffReport",
     "TeamRow",
     "Unattributed",
     "WebReport",

@@ -7,6 +7,8 @@ login session. Sums of its counters are exact: job shares and what is unattribut
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gputally.model.gpu import NO_LABELS
+
 UNASSIGNED = "unassigned"  # the team of whom no rule names
 OTHER = "other"  # where a cap folds together
 
@@ -25,6 +27,20 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What somebody's energy cost and emitted. Money by currency."""
+
+    cost: Mapping[str, float]
+    energy_by_tariff_joules: Mapping[str, float]
+    emissions_grams: float
+    unused_joules: float  # while a GPU was held and no kernel ran
+    unused_cost: Mapping[str, float]
+
+
+NOTHING = Spent(NO_LABELS, NO_LABELS, 0.0, 0.0, NO_LABELS)
+
+
+@dataclass(frozen=True, slots=True)
 class JobRow:
     """One job as published; counters are monotonic from its start until it is forgotten."""
 
@@ -36,6 +52,7 @@ class JobRow:
     energy_joules: Mapping[tuple[str, str, str], float]  # (gpu, uuid, component active|idle)
     gpu_seconds: float  # time for which it held a GPU, or its part of a shared one
     busy_seconds: float  # of these, time in which its kernels ran
+    spent: Spent = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +65,7 @@ class TeamRow:
     energy_joules: float
     gpu_seconds: float
     busy_seconds: float
+    spent: Spent = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +73,7 @@ class Unattributed:
     """What belongs to no job, by GPU. (gpu, uuid) or (gpu, uuid, reason) -> value."""
 
     energy_joules: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    cost: Mapping[tuple[str, str, str, str], float] = field(default_factory=dict)  # and the currency
     gpu_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
     busy_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
 

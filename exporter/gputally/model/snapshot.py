@@ -14,10 +14,23 @@ from gputally.model.reading import FastReading, SlowReading
 
 
 @dataclass(frozen=True, slots=True)
+class GpuMoney:
+    """What a GPU's energy has cost and emitted. Money by currency; days by the site's calendar."""
+
+    cost: Mapping[str, float]
+    credit: Mapping[str, float]  # what prices below zero would have paid back
+    by_tariff_joules: Mapping[str, float]  # name of the band
+    emissions_grams: float
+    day_cost: Mapping[tuple[str, str], float]  # (day, currency): today and yesterday
+    day_joules: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class GpuCounters:
     """Counters of one GPU as published: monotonic over restarts of exporter, driver and machine."""
 
     energy_joules: float | None = None
+    money: GpuMoney | None = None  # None as long as there is no energy to be paid for
     energy_source: str = "none"  # counter | samples | average | instant | none
     energy_source_reason: str = ""
     energy_clamped_joules: float = 0.0
@@ -110,6 +123,15 @@ class WebReport:
 
 
 @dataclass(frozen=True, slots=True)
+class TariffReport:
+    """Whose prices are integrated."""
+
+    currency: str
+    timezone: str
+    source: str  # configured | default
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that a scrape may show."""
 
@@ -118,5 +140,6 @@ class Snapshot:
     gpus: tuple[GpuSnapshot, ...] = ()
     host: HostCounters | None = None
     ledger: Ledger | None = None  # None: attribution is off
+    tariff: TariffReport | None = None
     report: SelfReport = field(default_factory=SelfReport)
     web: WebReport = field(default_factory=WebReport)

@@ -23,6 +23,7 @@ from gputally.node.sampler import Sampler
 from gputally.node.session import Session
 from gputally.node.sources import choices, simulation
 from gputally.node.worker import Outcome
+from gputally.tariff import Schedule
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,10 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     if settings.collector_processes and not lists_off:
         table = ProcessTable(settings.path_procfs, machine.identify if machine is not None else None)
     knowing = identities(settings, clock, boot_id, machine) if settings.collector_jobs else None
+    schedule = Schedule(settings.site.tariff)
     jobs = _jobs(settings, knowing, persistence, clock()) if knowing is not None else None
+    if jobs is not None:
+        jobs.reprice(schedule.tariff.currency, schedule.names)
     host = (
         HostReader(settings.path_procfs, settings.path_sysfs, clock, persistence.host_joules)
         if settings.collector_host
@@ -48,7 +52,7 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     return Sampler(
         session=Session(choices(settings, clock, processes=lists), outcomes, clock),
         crew=Crew(outcomes, clock),
-        roster=Roster(boot_id, settings.sample_interval_ns, persistence),
+        roster=_roster(settings, persistence, boot_id, schedule, clock()),
         persistence=persistence,
         outcomes=outcomes,
         clock=clock,
@@ -62,6 +66,15 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
         web_report=web_report,
         own_figures=OwnFigures(),
     )
+
+
+def _roster(
+    settings: NodeSettings, persistence: Persistence, boot_id: str, schedule: Schedule, now: Instant
+) -> Roster:
+    roster = Roster(boot_id, settings.sample_interval_ns, persistence, schedule)
+    if not persistence.is_latest(now):
+        roster.money_from_zero()
+    return roster
 
 
 def _crashes(settings: NodeSettings, clock: Clock) -> bool:

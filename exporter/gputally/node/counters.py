@@ -14,8 +14,11 @@ from gputally.node import energy as ladder
 from gputally.node.follow import Family, Followed
 from gputally.node.gpustate import NO_FLOOR, UNKNOWN_BOOTS, GpuState, fresh, published_mj, rebooted
 from gputally.node.lanes import count_xids, integrate
+from gputally.node.money import DEFAULT_SCHEDULE, charge, used
+from gputally.node.money import publish as publish_money
 from gputally.node.power import Pace
 from gputally.node.statejson import from_json, to_json
+from gputally.tariff import Priced, Schedule, price
 
 __all__ = ["Context", "GpuState", "Tick", "advance", "fresh", "from_json", "miss", "publish", "to_json"]
 
@@ -31,6 +34,7 @@ class Context:
     interval_ns: int
     power_limit_w: float | None = None  # the highest limit known
     epoch: int = 0  # how often the driver has been opened; for log lines only
+    schedule: Schedule = DEFAULT_SCHEDULE  # what energy costs
 
     @property
     def gap_ns(self) -> int:
@@ -47,6 +51,8 @@ class Tick:
     dt_ns: int  # since the reading before; since boot after a reboot
     covers_ns: int  # the time that delta_mj was used in; longer than dt_ns when energy had been held back
     busy_ns: int = 0
+    busy_known: bool = False  # whether the driver said how busy it was
+    priced: tuple[Priced, ...] = ()  # delta_mj, by what it costs
     clamped_mj: int = 0
     unmeasured_ns: int = 0
     cause: str = ""  # of a gap: resumed (exporter was down) | reboot | driver_reload | missed | late
@@ -76,6 +82,13 @@ def advance(state: GpuState, reading: Reading, now: Instant, ctx: Context) -> tu
         tick = replace(tick, kind="first")
     elif own or (cause and tick.delta_mj):
         tick = replace(tick, kind="gap", cause=cause)
+    pieces = price(ctx.schedule, tick.delta_mj, *used(now.wall_ns, tick.covers_ns))
+    after = replace(after, money=charge(after.money, pieces))
+    tick = replace(
+        tick,
+        priced=pieces,
+        busy_known=tick.kind == "tick" and reading.fast.utilization_ratio is not None,
+    )
     met = tuple(word for word in (state.gap, own) if word in ("resumed", "reboot"))
     return _without_floor(after), replace(tick, events=(*dict.fromkeys(met), *events))
 
@@ -89,14 +102,16 @@ def miss(state: GpuState, now: Instant, new_xids: tuple[int, ...] = ()) -> GpuSt
     return replace(state, gap="missed")
 
 
-def publish(state: GpuState, now: Instant) -> GpuCounters:
+def publish(state: GpuState, now: Instant, schedule: Schedule = DEFAULT_SCHEDULE) -> GpuCounters:
     """The counters as a scrape sees them; never lower than before, but for the resets that `held` names."""
     energy_mj, floor = published_mj(state), state.floor
+    money = None if energy_mj is None else publish_money(state.money, schedule, now.wall_ns)
     ecc = {label: one.acc for label, one in state.ecc_volatile.items()}
     for label, one in state.ecc_lifetime.items():
         ecc[label] = max(one.acc, ecc.get(label, 0))
     return GpuCounters(
         energy_joules=None if energy_mj is None else energy_mj / 1000,
+        money=money,
         energy_source=state.energy.source,
         energy_source_reason=state.energy.reason,
         energy_clamped_joules=state.energy.clamped_mj / 1000,

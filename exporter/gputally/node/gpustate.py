@@ -12,6 +12,7 @@ from gputally.model.gpu import NO_LABELS
 from gputally.node import energy as ladder
 from gputally.node.energy import Energy
 from gputally.node.follow import FROM_NOW, Family, Followed, each_from_zero, each_rebooted
+from gputally.node.money import NO_MONEY, Money, from_zero
 from gputally.node.peaks import Peak
 from gputally.node.power import most_mj
 
@@ -48,6 +49,7 @@ class GpuState:
     last: Instant | None = None  # when the latest reading was taken
     limit_w: float | None = None
     energy: Energy = field(default_factory=Energy)
+    money: Money = NO_MONEY
     busy_ns: int | None = None  # None: utilisation was never there
     throttle: Family = NO_LABELS  # reason -> nanoseconds
     pcie_transmit: Followed | None = None
@@ -102,7 +104,8 @@ def held(state: GpuState) -> GpuState:
     A counter that goes back by little is the worst that can happen to increase(): it takes it for a reset and
     adds all that the counter shows. So what cannot have grown by more than a known rate (energy, busy and
     throttled seconds) is published as a floor that it cannot have passed, and stands still until the truth
-    has caught up. What has no such rate (bytes, errors, XIDs) begins at zero: a reset that is seen as one.
+    has caught up. What has no such rate (bytes, errors, XIDs), or one that may have changed (money), begins
+    at zero: a reset that is seen as one.
     """
     acc_mj = published_mj(state)
     energy_mj = 0 if acc_mj is None else acc_mj + most_mj(state.limit_w, HOLD_NS)
@@ -113,6 +116,7 @@ def held(state: GpuState) -> GpuState:
     return replace(
         state,
         energy=replace(state.energy, unmeasured_ns=lost_ns) if acc_mj is not None else state.energy,
+        money=from_zero(state.money),
         floor=Floor(energy_mj, busy_ns, throttle_ns),
         pcie_transmit=state.pcie_transmit and state.pcie_transmit.from_zero(),
         pcie_receive=state.pcie_receive and state.pcie_receive.from_zero(),

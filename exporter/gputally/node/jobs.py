@@ -65,6 +65,10 @@ class Jobs:
         """Other teams of the configuration."""
         self._book.declare(teams)
 
+    def reprice(self, currency: str, bands: tuple[str, ...]) -> None:
+        """Another tariff: the series of its currency and bands begin with zero."""
+        self._book.reprice(currency, bands)
+
     def begin(self, now: Instant) -> None:
         """Open a tick: ask the schedulers what belongs to whom."""
         self._allocations = self.identities.allocations(now)
@@ -88,7 +92,7 @@ class Jobs:
         else:
             self._failed.pop(uuid, None)
         seat.method = division.method
-        self._book.take(uuid, division, at)
+        self._book.take(uuid, division, at, tick.priced, busy_known=tick.busy_known)
 
     @property
     def failed(self) -> str:

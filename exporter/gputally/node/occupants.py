@@ -15,6 +15,7 @@ from gputally.node.health import Health
 from gputally.node.jobs import Jobs
 from gputally.node.processes import ProcessTable
 from gputally.node.roster import Entry, Roster
+from gputally.tariff import Schedule
 
 
 class Asked(Protocol):
@@ -51,6 +52,11 @@ class Occupants:
         """Open a tick."""
         if self.jobs is not None:
             self._health.guard("jobs", partial(self.jobs.begin, now))
+
+    def reprice(self, schedule: Schedule) -> None:
+        """Another tariff holds from here on."""
+        if self.jobs is not None:
+            self.jobs.reprice(schedule.tariff.currency, schedule.names)
 
     def took(self, entry: Entry, tick: Tick, at: Instant) -> None:
         """Divide what a reading added to a GPU's counters."""

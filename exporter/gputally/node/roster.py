@@ -6,7 +6,7 @@ its counters stand still. Used by the sampler's thread only.
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gputally.model import (
@@ -21,6 +21,8 @@ from gputally.model import (
 )
 from gputally.node import counters
 from gputally.node.counters import Context, GpuState, Tick
+from gputally.node.money import DEFAULT_SCHEDULE, from_zero, tidied
+from gputally.tariff import Schedule
 
 logger = logging.getLogger(__name__)
 FORGET_SECONDS = 86_400.0
@@ -71,7 +73,7 @@ class Entry:
         """Attach the process table of the latest reading; None where the driver does not say."""
         self.rows, self.process_count, self.processes_capped = rows, count, capped
 
-    def snapshot(self, now: Instant) -> GpuSnapshot:
+    def snapshot(self, now: Instant, schedule: Schedule) -> GpuSnapshot:
         """What a scrape may see of it; readings only while it is up."""
         return GpuSnapshot(
             gpu=self.gpu,
@@ -81,7 +83,7 @@ class Entry:
             description=self.description,
             fast=self.fast if self.up else None,
             slow=self.slow if self.up else None,
-            counters=counters.publish(self.state, now),
+            counters=counters.publish(self.state, now, schedule),
             processes=self.rows if self.up else None,
             process_count=self.process_count if self.up else None,
             processes_capped=self.processes_capped if self.up else 0,
@@ -91,8 +93,11 @@ class Entry:
 class Roster:
     """The GPUs of the node by UUID."""
 
-    def __init__(self, boot_id: str, interval_ns: int, memory: Memory) -> None:
+    def __init__(
+        self, boot_id: str, interval_ns: int, memory: Memory, schedule: Schedule = DEFAULT_SCHEDULE
+    ) -> None:
         self.boot_id = boot_id
+        self.schedule = schedule
         self.interval_ns = interval_ns
         self.epoch = 0
         self.rejected: dict[str, int] = {}
@@ -208,13 +213,24 @@ class Roster:
         entry.fast = entry.slow = None
         entry.state = counters.miss(entry.state, now, new_xids)
 
+    def reprice(self, schedule: Schedule) -> None:
+        """Energy costs something else from the next reading on."""
+        self.schedule = schedule
+        for entry in self._entries.values():
+            entry.state = replace(entry.state, money=tidied(entry.state.money, schedule.names))
+
+    def money_from_zero(self) -> None:
+        """Begin again with what energy cost: what is remembered may be less than what was published."""
+        for entry in self._entries.values():
+            entry.state = replace(entry.state, money=from_zero(entry.state.money))
+
     def states(self) -> dict[str, tuple[Gpu, GpuState]]:
         """What the state file keeps."""
         return {uuid: (entry.gpu, entry.state) for uuid, entry in self._entries.items()}
 
     def snapshots(self, now: Instant) -> tuple[GpuSnapshot, ...]:
         """All GPUs as a scrape may see them."""
-        return tuple(entry.snapshot(now) for entry in self)
+        return tuple(entry.snapshot(now, self.schedule) for entry in self)
 
     def device_events(self) -> dict[tuple[str, str, str], int]:
         """Counts of events by (index, UUID, event); every event of a known GPU, those at zero too."""
@@ -251,6 +267,7 @@ class Roster:
             interval_ns=max(self.interval_ns, before_ns) if at.boot_ns < until_ns else self.interval_ns,
             power_limit_w=entry.power_limit_w(),
             epoch=self.epoch,
+            schedule=self.schedule,
         )
 
 

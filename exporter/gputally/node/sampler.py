@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
+from gputally.config.tariff import SiteDeclaration
 from gputally.config.teams import TeamRule
-from gputally.model import Clock, HostCounters, Instant, SelfReport, Snapshot, WebReport
+from gputally.model import Clock, HostCounters, Instant, SelfReport, Snapshot, TariffReport, WebReport
 from gputally.node.crew import SLOW_SECONDS, Crew, Post, ReadResult
 from gputally.node.health import Health, sentence_of, word_of
 from gputally.node.hostwatch import HostWatch
@@ -23,6 +24,7 @@ from gputally.node.roster import SUSPENDED, Roster
 from gputally.node.session import Phase, Session
 from gputally.node.sources.protocol import SourceError, VersionMismatch
 from gputally.node.worker import Outcome
+from gputally.tariff import Schedule
 
 logger = logging.getLogger(__name__)
 PATIENCE = 0.8  # share of the interval for which a tick waits; what comes later counts at the next tick
@@ -66,6 +68,7 @@ class Sampler:
         self._occupants = Occupants(processes, jobs, self._health, kubelet, lists_off=lists_off)
         self._host = HostWatch(host, outcomes, clock, self._health) if host is not None else None
         self._looked_at: Instant | None = None
+        self._schedule: Schedule | None = None  # that holds from the next tick on
         self._samples = self._gaps = 0
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -104,6 +107,16 @@ class Sampler:
             self._roster.pace(interval_ns, self._clock())
             self._wake.set()
 
+    def reprice(self, site: SiteDeclaration) -> None:
+        """Energy costs something else from the next tick on. From any thread."""
+        self._schedule = Schedule(site.tariff)
+
+    def _reprice(self) -> None:
+        schedule, self._schedule = self._schedule, None
+        if schedule is not None:
+            self._roster.reprice(schedule)
+            self._occupants.reprice(schedule)
+
     @property
     def alive(self) -> bool:
         """Whether the sampler's own loop goes on; a hung driver does not stop it."""
@@ -133,6 +146,7 @@ class Sampler:
     def tick(self) -> None:
         """One round: start reads, wait a little, integrate what came, publish."""
         began = self._clock()
+        self._reprice()
         self._drain()
         self.session.step(began, readers_idle=self._crew.idle, stuck=self._crew.stuck > 0)
         if self._host is not None:
@@ -271,6 +285,7 @@ class Sampler:
         return self.session.choice.name if self.session.choice is not None else "source"
 
     def _snapshot(self, now: Instant) -> Snapshot:
+        tariff = self._roster.schedule.tariff
         return Snapshot(
             at=now,
             driver=self.session.driver,
@@ -279,6 +294,7 @@ class Sampler:
             ledger=self._occupants.ledger(self._roster, now, saved=self._persistence.saved),
             report=self._report(),
             web=self._web_report(),
+            tariff=TariffReport(tariff.currency, tariff.timezone, tariff.source),
         )
 
     def _report(self) -> SelfReport:

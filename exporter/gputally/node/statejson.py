@@ -3,12 +3,14 @@
 Compact, because it is written at every tick: a followed counter is [count, base, base time].
 """
 
+from datetime import date
 from typing import Any, TypeVar
 
 from gputally.model import Instant
 from gputally.node.energy import Energy, Stray
 from gputally.node.follow import Family, Followed
 from gputally.node.gpustate import NO_FLOOR, Floor, GpuState, Xid
+from gputally.node.money import NO_MONEY, Day, Money
 
 Json = dict[str, Any]
 T = TypeVar("T", int, str)
@@ -33,6 +35,8 @@ def to_json(state: GpuState) -> Json:
         "busy_ns": state.busy_ns,
         "energy": _energy_to_json(state.energy),
     }
+    if state.money is not NO_MONEY:
+        data["money"] = _money_to_json(state.money)
     for name in _FOLLOWED:
         one = getattr(state, name)
         if one is not None:
@@ -67,6 +71,7 @@ def _state(data: Json) -> GpuState:
         last=None if last is None else Instant(*_numbers(last, 2)),
         limit_w=None if limit_mw is None else limit_mw / 1000,
         energy=_energy(data["energy"]),
+        money=_money(data["money"]) if "money" in data else NO_MONEY,
         busy_ns=_maybe(data["busy_ns"]),
         throttle=_family(data, "throttle"),
         pcie_transmit=_followed(data, "pcie_transmit"),
@@ -118,6 +123,30 @@ def _energy(data: Json) -> Energy:
         clamped_mj=_is(int, data["clamped_mj"]),
         unmeasured_ns=_is(int, data["unmeasured_ns"]),
     )
+
+
+def _money_to_json(money: Money) -> list[Any]:
+    days = {name: [day.energy_mj, dict(day.cost)] for name, day in money.days.items()}
+    return [dict(money.cost), dict(money.credit), dict(money.by_tariff_mj), money.emissions, days]
+
+
+def _money(data: list[Any]) -> Money:
+    cost, credit, by_tariff_mj, emissions, days = data
+    return Money(
+        _amounts(cost),
+        _amounts(credit),
+        _amounts(by_tariff_mj),
+        _is(int, emissions),
+        {_day(name): Day(_is(int, mj), _amounts(spent)) for name, (mj, spent) in days.items()},
+    )
+
+
+def _amounts(data: Json) -> dict[str, int]:
+    return {_is(str, name): _is(int, amount) for name, amount in data.items()}
+
+
+def _day(name: str) -> str:
+    return date.fromisoformat(name).isoformat()
 
 
 def _floor(data: list[Any]) -> Floor:

@@ -11,6 +11,7 @@ from gputally.model import (
     Description,
     FastReading,
     GpuCounters,
+    GpuMoney,
     HostCounters,
     SelfReport,
     SlowReading,
@@ -23,6 +24,7 @@ RECORDS = {
     "fast": FastReading,
     "slow": SlowReading,
     "counters": GpuCounters,
+    "counters.money": GpuMoney,
     "host": HostCounters,
     "report": SelfReport,
     "web": WebReport,
@@ -88,6 +90,10 @@ def test_contract_names_of_the_design_exist():
         gputally_collector_duration_seconds gputally_sample_errors_total
         gputally_last_sample_timestamp_seconds gputally_config_last_reload_success
         gputally_config_last_reload_successful_timestamp_seconds
+        gpu_energy_cost_total gpu_energy_by_tariff_joules_total gpu_emissions_grams_total
+        gpu_cost_day gpu_energy_day_joules gpu_job_cost_total gpu_team_cost_total site_info
+        site_day_info site_electricity_price_per_kwh site_pue_ratio
+        site_carbon_intensity_grams_per_kwh
     """
     assert set(promised.split()) <= set(BY_NAME)
 

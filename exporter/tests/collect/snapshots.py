@@ -7,6 +7,7 @@ from gputally.model import (
     FastReading,
     Gpu,
     GpuCounters,
+    GpuMoney,
     GpuSnapshot,
     HostCounters,
     Instant,
@@ -19,6 +20,8 @@ from gputally.model import (
     SelfReport,
     SlowReading,
     Snapshot,
+    Spent,
+    TariffReport,
     TeamRow,
     Unattributed,
     WebReport,
@@ -105,6 +108,14 @@ COUNTERS = GpuCounters(
     ecc_errors={"corrected": 7.0, "uncorrected": 0.0},
     xid_errors={"79": 1.0},
     xid_last_seconds={"79": 1_699_999_999.5},
+    money=GpuMoney(
+        cost={"EUR": 12.34567890125, "USD": 0.0},
+        credit={"EUR": 0.25},
+        by_tariff_joules={"day": 1200.0, "night": 34.567},
+        emissions_grams=0.163,
+        day_cost={("2023-11-13", "EUR"): 1.5, ("2023-11-14", "EUR"): 0.25},
+        day_joules={"2023-11-13": 1000.0, "2023-11-14": 234.567},
+    ),
     power_peak_w=699.0,
     utilization_peak_ratio=1.0,
 )
@@ -178,6 +189,13 @@ WEB = WebReport(
     reload_seconds={"main": 1_699_000_001.0},
     certificate_expiry_seconds=1_800_000_000.0,
 )
+SPENT = Spent(
+    cost={"EUR": 0.0000833750833},
+    energy_by_tariff_joules={"night": 1000.501},
+    emissions_grams=0.105,
+    unused_joules=100.25,
+    unused_cost={"EUR": 0.00000835},
+)
 _FULL, _LOST = ("0", FULL_GPU.gpu.uuid), ("1", LOST_GPU.gpu.uuid)
 LEDGER = Ledger(
     jobs=(
@@ -190,6 +208,7 @@ LEDGER = Ledger(
             energy_joules={(*_FULL, "active"): 800.001, (*_FULL, "idle"): 200.5},
             gpu_seconds=9000.5,
             busy_seconds=4500.25,
+            spent=SPENT,
         ),
         JobRow(
             Job("grace-77-1699999000", "process", "grace"),
@@ -202,9 +221,10 @@ LEDGER = Ledger(
             busy_seconds=0.0,
         ),
     ),
-    teams=(TeamRow("nlp", "ada", "llama-70b", 1000.501, 9000.5, 4500.25),),
+    teams=(TeamRow("nlp", "ada", "llama-70b", 1000.501, 9000.5, 4500.25, SPENT),),
     unattributed=Unattributed(
         energy_joules={(*_FULL, "idle"): 234.066, (*_LOST, "exporter_down"): 0.0},
+        cost={(*_FULL, "idle", "EUR"): 0.0000195},
         gpu_seconds={_FULL: 12.5, _LOST: 0.0},
         busy_seconds={_FULL: 0.5, _LOST: 0.0},
     ),
@@ -216,7 +236,14 @@ LEDGER = Ledger(
 )
 DRIVER = Driver("nvml", "580.1", "13.0", "13.580.1")
 FULL = Snapshot(
-    at=NOW, driver=DRIVER, gpus=(FULL_GPU, LOST_GPU), host=HOST, ledger=LEDGER, report=REPORT, web=WEB
+    at=NOW,
+    driver=DRIVER,
+    gpus=(FULL_GPU, LOST_GPU),
+    host=HOST,
+    ledger=LEDGER,
+    tariff=TariffReport("EUR", "Europe/Berlin", "configured"),
+    report=REPORT,
+    web=WEB,
 )
 EMPTY = Snapshot(at=None)
 NO_DRIVER = Snapshot(at=NOW, report=SelfReport(driver_reason="not_found"))

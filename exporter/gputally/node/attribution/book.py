@@ -10,18 +10,20 @@ saw() for each job with a process or an allocation, take() for each GPU, absent(
 saved and ledger() is published.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gputally.model import OTHER, Instant, Job, Ledger
 from gputally.model.clock import NS_PER_SECOND
 from gputally.node.attribution import bookjson, lifecycle
 from gputally.node.attribution.accounts import Account
+from gputally.node.attribution.bill import Bill, unused_mj
 from gputally.node.attribution.bookjson import Contents, Json
 from gputally.node.attribution.lifecycle import ENDED, RUNNING
 from gputally.node.attribution.parties import UNRESOLVED, Split
 from gputally.node.attribution.teamcounters import TeamCounters
 from gputally.node.identity.protocol import End, Evidence, Sighting
+from gputally.tariff import Priced, divide
 
 KEEP_NS = 300 * NS_PER_SECOND
 ASK_NS = 5 * NS_PER_SECOND  # a job that has been absent for so long is asked for its end no more often
@@ -54,6 +56,8 @@ class Book:
     ) -> None:
         self._policy, self._keep_ns, self._caps = policy, keep_ns, caps or Caps()
         self._announce_ns, self._declared = announce_ns, frozenset(declared)
+        self._currency = ""  # of the tariff; "" = nothing is priced
+        self._bands: tuple[str, ...] = ()
         self._has = Contents(self._no_teams())
         self._present: set[str] = set()  # jobs of this tick
         self._folded = 0  # accounts that are folded, running or not
@@ -61,6 +65,12 @@ class Book:
     def declare(self, teams: Iterable[str]) -> None:
         """Other teams of the configuration: room is kept for them."""
         self._declared = self._has.teams.declared = frozenset(teams)
+
+    def reprice(self, currency: str, bands: tuple[str, ...]) -> None:
+        """Another tariff: the series of its currency and bands begin with zero."""
+        self._currency, self._bands = currency, bands
+        self._has.teams.reprice(currency, bands)
+        self._has.nobodys.reprice(currency)
 
     def restore(self, data: object, now: Instant, *, clean: bool, same_boot: bool) -> list[str]:
         """Go on from what to_json() gave; None where nothing was saved. Returns lines for the log.
@@ -79,6 +89,7 @@ class Book:
             self._has = bookjson.from_json(data, self._no_teams())
         except ValueError as error:
             return [f"jobs and teams begin at zero, what was saved of them is not usable: {error}"]
+        self.reprice(self._currency, self._bands)
         accounts = self._has.accounts.values()
         self._folded = sum(account.folded for account in accounts)
         if self._folded and self._has.other is None:
@@ -114,21 +125,36 @@ class Book:
 
     def show(self, uuid: str) -> None:
         """A GPU has come into sight: what is nobody's of it is published from zero on."""
-        self._has.nobodys.show(uuid)
+        self._has.nobodys.show(uuid, self._has.teams.currency)
 
-    def take(self, uuid: str, split: Split, now: Instant) -> None:
-        """Book the shares of one GPU's tick. A job that is not, or no more, in the book is not resolved."""
+    def take(
+        self,
+        uuid: str,
+        split: Split,
+        now: Instant,
+        priced: Sequence[Priced] = (),
+        *,
+        busy_known: bool = False,
+    ) -> None:
+        """Book the shares of one GPU's tick. A job that is not, or no more, in the book is not resolved.
+
+        `priced` is the tick's energy by what it costs, () where nothing is priced; `busy_known`, whether the
+        driver said how busy it was.
+        """
         accounts, nobodys = self._has.accounts, self._has.nobodys
-        for share in split.shares:
+        shares_mj = [share.active_mj + share.idle_mj for share in split.shares]
+        parts_of = divide(priced, shares_mj) if priced else [()] * len(shares_mj)
+        for share, parts in zip(split.shares, parts_of, strict=True):
             account = None if share.job_id is None else accounts.get(share.job_id)
             if account is None:
-                nobodys.book(uuid, share.reason or UNRESOLVED, share)
+                nobodys.book(uuid, share.reason or UNRESOLVED, share, parts)
                 continue
-            account.tally.book(share)
+            unused = unused_mj(share, busy_known=busy_known)
+            account.tally.book(share, parts, unused)
             if account.state != RUNNING and (share.active_mj or share.idle_mj or share.held_ns):
                 account.moved_ns, account.written = now.boot_ns, ""  # its last values are shown from now on
             into = (account.folded and self._has.other) or account
-            into.book(uuid, share)
+            into.book(uuid, share, parts, unused)
 
     def absent(self, now: Instant, end_of: EndOf) -> None:
         """The tick's jobs are known: ask for the end of the others, forget those that were shown enough.
@@ -171,7 +197,8 @@ class Book:
         )
 
     def _no_teams(self) -> TeamCounters:
-        return TeamCounters(self._caps.teams, self._caps.models_per_user, self._announce_ns, self._declared)
+        caps, priced = self._caps, (self._currency, self._bands)
+        return TeamCounters(caps.teams, caps.models_per_user, self._announce_ns, self._declared, *priced)
 
     def _open(self, sighting: Sighting, now: Instant) -> None:
         """Open an account; whether it is folded is decided here and for as long as it is remembered."""
@@ -185,6 +212,7 @@ class Book:
             seen_ns=now.wall_ns,
             tally=has.teams.of(job),
             folded=folded,
+            bill=self._no_bill(),
             sighting=sighting,
         )
         if folded:
@@ -192,7 +220,15 @@ class Book:
             has.other = has.other or self._open_other(now)
 
     def _open_other(self, now: Instant) -> Account:
-        return Account(_OTHER_JOB, Evidence(), now.wall_ns, now.wall_ns, self._no_teams().of(_OTHER_JOB))
+        tally = self._no_teams().of(_OTHER_JOB)
+        return Account(_OTHER_JOB, Evidence(), now.wall_ns, now.wall_ns, tally, bill=self._no_bill())
+
+    def _no_bill(self) -> Bill:
+        """One that is published from zero on; of bands, only those that it is charged in."""
+        bill = Bill()
+        if self._currency:
+            bill.show(self._currency)
+        return bill
 
     def _resume(self, account: Account, now: Instant, *, same_boot: bool) -> None:
         if not same_boot and account.state == RUNNING:
@@ -242,3 +278,4 @@ class Book:
             other = self._has.other
             other.energy_mj = dict.fromkeys(other.energy_mj, (0, 0))
             other.held_ns = other.busy_ns = 0
+            other.bill.from_zero()

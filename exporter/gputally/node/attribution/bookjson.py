@@ -11,14 +11,17 @@ from typing import Any
 
 from gputally.model import Job
 from gputally.node.attribution.accounts import Account, Nobodys
+from gputally.node.attribution.bill import Bill
 from gputally.node.attribution.lifecycle import MOST_EXIT_CODE, RUNNING, STATES
 from gputally.node.attribution.teamcounters import Tally, TeamCounters
 from gputally.node.identity.protocol import Evidence
 from gputally.node.labels import label_text
 
 Json = dict[str, Any]
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)  # 1: before there was money
 _quoted = json.encoder.encode_basestring_ascii
+MOST_UNITS = 1 << 160  # of money or emissions, which are counted in very small ones
 MOST = 1 << 62  # no counter gets there; and below it every sum becomes a float without an error
 LONGEST = 4096  # characters of a path
 
@@ -46,6 +49,7 @@ def to_json(contents: Contents) -> Json:
         "other": None if other is None else other.written or _account_row(other),
         "teams": [tally.written or _team_row(tally) for tally in contents.teams],
         "nobodys_mj": [[uuid, reason, mj] for (uuid, reason), mj in nobodys.energy_mj.items()],
+        "nobodys_cost": [[*key, units] for key, units in nobodys.cost.items()],
         "nobodys_held_ns": dict(nobodys.held_ns),
         "nobodys_busy_ns": dict(nobodys.busy_ns),
     }
@@ -72,24 +76,29 @@ def _account_row(account: Account) -> str:
     used = ",".join([f"{_quoted(uuid)}:[{a},{i}]" for uuid, (a, i) in account.energy_mj.items()])
     account.written = (
         f"[{account.about},{account.seen_ns},{account.moved_ns}"
-        f",{account.held_ns},{account.busy_ns},{{{used}}}]"
+        f",{account.held_ns},{account.busy_ns},{{{used}}},{_bill_row(account.bill)}]"
     )
     return account.written
 
 
 def _team_row(tally: Tally) -> str:
     texts = ",".join(map(_quoted, tally.key))
-    tally.written = f"[{texts},{tally.energy_mj},{tally.held_ns},{tally.busy_ns}]"
+    counts = f"{tally.energy_mj},{tally.held_ns},{tally.busy_ns}"
+    tally.written = f"[{texts},{counts},{_bill_row(tally.bill)}]"
     return tally.written
 
 
+def _bill_row(bill: Bill) -> str:
+    return json.dumps(bill.to_json(), separators=(",", ":"))
+
+
 def _contents(data: Any, teams: TeamCounters) -> Contents:  # noqa: ANN401 - anything can stand in a file
-    if data["schema"] != SCHEMA:
+    if data["schema"] not in READABLE:
         raise ValueError("another schema")
     for row in data["teams"]:
-        team, user, model, *counts = json.loads(row)
-        energy_mj, held_ns, busy_ns = _counts(counts, 3)
-        teams.add(Tally((_label(team), _label(user), _label(model)), energy_mj, held_ns, busy_ns))
+        team, user, model, energy_mj, held_ns, busy_ns, *bill = json.loads(row)
+        key = _label(team), _label(user), _label(model)
+        teams.add(Tally(key, _count(energy_mj), _count(held_ns), _count(busy_ns), _bill(bill)))
     contents = Contents(teams, tick_ns=_count(data["tick_ns"]))
     for row in data["jobs"]:
         account = _account(row, teams)
@@ -101,6 +110,10 @@ def _contents(data: Any, teams: TeamCounters) -> Contents:  # noqa: ANN401 - any
     contents.index = {_uuid(uuid): _label(index) for uuid, index in data["index"].items()}
     contents.nobodys = Nobodys(
         {(_uuid(uuid), _label(reason)): _count(mj) for uuid, reason, mj in data["nobodys_mj"]},
+        {
+            (_uuid(uuid), _label(reason), _label(currency)): _count(units, MOST_UNITS)
+            for uuid, reason, currency, units in data.get("nobodys_cost", ())
+        },
         {_uuid(uuid): _count(ns) for uuid, ns in data["nobodys_held_ns"].items()},
         {_uuid(uuid): _count(ns) for uuid, ns in data["nobodys_busy_ns"].items()},
     )
@@ -108,7 +121,7 @@ def _contents(data: Any, teams: TeamCounters) -> Contents:  # noqa: ANN401 - any
 
 
 def _account(row: str, teams: TeamCounters) -> Account:
-    (texts, found_by, life), seen_ns, moved_ns, held_ns, busy_ns, energy_mj = json.loads(row)
+    (texts, found_by, life), seen_ns, moved_ns, held_ns, busy_ns, energy_mj, *bill = json.loads(row)
     begun_ns, end_ns, state, code, folded = life
     if state not in STATES or (state == RUNNING) != (end_ns is None):
         raise ValueError("no state of a job")
@@ -129,7 +142,26 @@ def _account(row: str, teams: TeamCounters) -> Account:
         energy_mj=_energy(energy_mj),
         held_ns=_count(held_ns),
         busy_ns=_count(busy_ns),
+        bill=_bill(bill),
     )
+
+
+def _bill(data: list[Any]) -> Bill:
+    """The bill at the end of a row; none in a file from before there was money."""
+    if not data:
+        return Bill()
+    ((cost, by_tariff_mj, emissions, unused_mj, unused_cost),) = data
+    return Bill(
+        _amounts(cost, MOST_UNITS),
+        _amounts(by_tariff_mj, MOST),
+        _count(emissions, MOST_UNITS),
+        _count(unused_mj),
+        _amounts(unused_cost, MOST_UNITS),
+    )
+
+
+def _amounts(data: Mapping[str, Any], most: int) -> dict[str, int]:
+    return {_label(name): _count(amount, most) for name, amount in data.items()}
 
 
 def _energy(data: Mapping[str, Any]) -> dict[str, tuple[int, int]]:

@@ -4,12 +4,14 @@ They are what sums over weeks are made of, because a job's own series go soon af
 taken away, what can be new is capped: a user invents models, a cluster's namespaces come and go.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gputally.model import OTHER, UNASSIGNED, Job, TeamRow
 from gputally.model.clock import NS_PER_SECOND
+from gputally.node.attribution.bill import Bill
 from gputally.node.attribution.parties import Share
+from gputally.tariff import Priced
 
 Key = tuple[str, str, str]  # team, user, model
 REST: Key = (OTHER, OTHER, OTHER)
@@ -25,13 +27,15 @@ class Tally:
     energy_mj: int = 0
     held_ns: int = 0
     busy_ns: int = 0
+    bill: Bill = field(default_factory=Bill)
     row: TeamRow | None = None
     written: str = ""
     announced: bool = True  # False: new, and published as zero for a while
     new_since_ns: int | None = None  # boot clock: since when it is published as zero
 
-    def book(self, share: Share) -> None:
+    def book(self, share: Share, parts: Sequence[Priced], unused_mj: int) -> None:
         """Add a job's share."""
+        self.bill.add(parts, unused_mj)
         self.energy_mj += share.active_mj + share.idle_mj
         self.held_ns += share.held_ns
         self.busy_ns += share.busy_ns
@@ -40,15 +44,17 @@ class Tally:
     def from_zero(self) -> None:
         """Begin again: a reset that rate() and increase() see as one."""
         self.energy_mj = self.held_ns = self.busy_ns = 0
+        self.bill.from_zero()
         self.row, self.written = None, ""
 
     def published(self) -> TeamRow:
         """The counters in SI units. A new one is zero: increase() does not see what a series begins with."""
         if not self.announced:
-            return TeamRow(*self.key, 0.0, 0.0, 0.0)
+            return TeamRow(*self.key, 0.0, 0.0, 0.0, self.bill.zeros())
         if self.row is None:
             held_seconds, busy_seconds = self.held_ns / NS_PER_SECOND, self.busy_ns / NS_PER_SECOND
-            self.row = TeamRow(*self.key, self.energy_mj / 1000, held_seconds, busy_seconds)
+            spent = self.bill.published()
+            self.row = TeamRow(*self.key, self.energy_mj / 1000, held_seconds, busy_seconds, spent)
         return self.row
 
 
@@ -60,6 +66,8 @@ class TeamCounters:
     most_models: int  # of one user in one team
     announce_ns: int = 0  # for which a new counter is published as zero
     declared: frozenset[str] = frozenset()  # teams of the configuration
+    currency: str = ""  # of the tariff
+    bands: tuple[str, ...] = ()  # names of its bands
     _tallies: dict[Key, Tally] = field(default_factory=dict)
     _models: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _new: list[Tally] = field(default_factory=list)
@@ -83,10 +91,22 @@ class TeamCounters:
         tally = self._tallies.get(key)
         if tally is None:
             tally = Tally(key, announced=self.announce_ns == 0)
+            self._show(tally)
             self.add(tally)
             if not tally.announced:
                 self._new.append(tally)
         return tally
+
+    def reprice(self, currency: str, bands: tuple[str, ...]) -> None:
+        """Another tariff: its series begin with zero."""
+        self.currency, self.bands = currency, bands
+        for tally in self:
+            self._show(tally)
+
+    def _show(self, tally: Tally) -> None:
+        if self.currency:
+            tally.bill.show(self.currency, self.bands)
+            tally.row, tally.written = None, ""
 
     def grow(self, now_ns: int) -> None:
         """A tick is over (boot clock): what was published as zero for long enough is shown as it is."""

@@ -149,4 +149,5 @@ def test_the_keys_of_a_saved_book() -> None:
         SECOND,
         SECOND // 3,
         {"GPU-a": [2000, 0]},
+        [{}, {}, 0, 0, {}],
     ]
