@@ -1,4 +1,7 @@
-"""The life of `gputally node`: start, signals, reload, renewal, stop. Knows no GPU and no metric."""
+"""The life of an agent: start, signals, reload, watchdog, stop. Knows no GPU, no price and no metric.
+
+What an agent does beside serving, its subclass says: `NodeAgent` measures, `SiteAgent` declares.
+"""
 
 import asyncio
 import ctypes
@@ -6,114 +9,139 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import click
 
 from gputally import __version__
+from gputally.cli.aside import aside
 from gputally.cli.logs import set_level
 from gputally.cli.notify import notify, watchdog_seconds
-from gputally.cli.options import combine
-from gputally.cli.renewal import Trial, may_renew, renew
-from gputally.collect.page import Page
-from gputally.config.settings import RELOADABLE, NodeSettings
+from gputally.cli.options import Told, combine
+from gputally.cli.pricefiles import LOOK_SECONDS, PriceFiles
+from gputally.config.settings import RELOADABLE, NodeSettings, SiteSettings
 from gputally.config.strict import ConfigError
-from gputally.model import Snapshot, WebReport
+from gputally.config.tariff import SiteDeclaration
+from gputally.model import WebReport
 from gputally.model.clock import system_clock
-from gputally.node.build import build_sampler
-from gputally.node.crashes import CrashRecord
-from gputally.node.sampler import Sampler
-from gputally.node.state import StateFolderInUse
+from gputally.web.exposition import Exposition
 from gputally.web.landing import Landing
 from gputally.web.listen import WebError
 from gputally.web.server import Server
 
 logger = logging.getLogger(__name__)
+S = TypeVar("S", NodeSettings, SiteSettings)
 M_ARENA_MAX = -8  # mallopt(3)
-LISTS_AGAIN_SECONDS = 600.0  # after crashes, so long without the driver's lists of processes
-READY_AGE_INTERVALS = 5  # a sample older than this many intervals is no answer to "ready?"
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
-class Agent:
-    """One running node agent."""
+class CannotStart(Exception):
+    """Why an agent cannot be built here, in one sentence."""
 
-    def __init__(self, settings: NodeSettings, config_file: Path | None, told: Mapping[str, object]) -> None:
-        self._settings, self._config_file, self._told = settings, config_file, told
-        self._reload_success = True
-        self._reload_seconds = time.time()
-        self._began = time.monotonic()
+
+class Agent(ABC, Generic[S]):
+    """One running agent."""
+
+    title: str
+
+    def __init__(self, settings: S, config_file: Path | None, told: Told, exposition: Exposition) -> None:
+        self.settings: S = settings
+        self._config_file, self._told = config_file, told
+        self._reload_success, self._reload_seconds = True, time.time()
+        self._asked_to_reload = asyncio.Event()
         self._done = asyncio.Event()
         self._told_to_stop = False
-        self._trial = Trial("nvml" if settings.source == "auto" else settings.source)
-        self.sampler: Sampler
+        self._prices = self._price_files()
+        self._price_watch: asyncio.Task[None] | None = None
         self._server = Server(
             listen=settings.web_listen_address,
             telemetry_path=settings.web_telemetry_path,
             web_config_file=settings.web_config_file,
-            exposition=Page(lambda: self.sampler.latest),
+            exposition=exposition,
             health=self,
-            landing=self._landing,
+            landing=lambda: Landing(title=self.title, version=__version__, summary=self.summary()),
         )
 
+    # What a subclass says.
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Build and start what makes the figures. Raises CannotStart, ConfigError, OSError."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Stop it, and write down what has to be."""
+
+    @abstractmethod
+    def adopt(self, new: S) -> None:
+        """Put into force what a reload may change."""
+
+    @abstractmethod
+    def reprice(self, site: SiteDeclaration) -> None:
+        """Put other prices into force."""
+
+    @abstractmethod
+    def summary(self) -> str:
+        """One line of live figures for a person."""
+
+    @abstractmethod
+    def ready(self) -> tuple[bool, str]:
+        """Whether there is a fresh sample, and what is missing."""
+
+    @abstractmethod
+    def healthy(self) -> tuple[bool, str]:
+        """Whether our own loops go on."""
+
+    def release(self) -> None:
+        """What SIGUSR1 asks for."""
+
+    async def is_over(self) -> bool:
+        """Whether this process is to make way for a fresh one; asked once a second."""
+        return False
+
+    def succeed(self) -> None:
+        """Become that fresh process."""
+
+    # Its life.
+
     async def run(self) -> None:
-        """Serve until told to stop. Raises WebError, StateFolderInUse, ConfigError, OSError at start."""
+        """Serve until told to stop. Raises WebError, CannotStart, ConfigError, OSError at start."""
         # Bound first: a port that is taken leaves no trace in the state folder.
         self._server.start()
-        self.sampler = build_sampler(self._settings, system_clock, self._web_report)
-        self.sampler.start()
+        self.begin()
         loop = asyncio.get_running_loop()
-        for number, act in (
-            (signal.SIGTERM, self._stop),
-            (signal.SIGINT, self._stop),
-            (signal.SIGHUP, self._reload),
-            (signal.SIGUSR1, self._release),
-        ):
+        for number, act in zip(SIGNALS, (self._stop, self._stop, self._reload, self.release), strict=True):
             loop.add_signal_handler(number, act)
         notify("READY=1")
         logger.info("serving http on %s", ", ".join(self._server.addresses))
-        watch = asyncio.create_task(self._watch())
+        say_default(self.settings.site)
+        watch, reloads = asyncio.create_task(self._watch()), asyncio.create_task(self._reloads())
+        self._watch_prices()
         await self._done.wait()
-        watch.cancel()
+        for task in (watch, reloads, self._price_watch):
+            if task is not None:
+                task.cancel()
         if self._told_to_stop:
             notify("STOPPING=1")
         await self._server.stop()
-        self.sampler.stop()
-        if self._settings.state_dir is not None:
-            CrashRecord(self._settings.state_dir).stopped()
+        self.end()
         await asyncio.sleep(0.01)  # a signal that came in the meantime is heard
         if not self._told_to_stop:
-            renew()
+            self.succeed()
         _deafen(loop)
 
-    # What the web front asks.
-
-    def ready(self) -> tuple[bool, str]:
-        """Whether there is a fresh sample from an open source."""
-        snapshot = self.sampler.latest
-        if snapshot.at is None:
-            return False, "no sample yet"
-        if not snapshot.report.driver_up:
-            return False, f"no source of readings: {snapshot.report.driver_reason}"
-        age = system_clock().seconds_since(snapshot.at)
-        if age > READY_AGE_INTERVALS * max(1.0, self.sampler.interval_seconds):
-            return False, f"the latest sample is {age:.0f} s old"
-        return True, "ready"
-
-    def healthy(self) -> tuple[bool, str]:
-        """Whether our own loops go on; a hung driver is not our illness."""
-        return (True, "healthy") if self.sampler.alive else (False, "the sampler has stopped")
-
-    def _landing(self) -> Landing:
-        return Landing(title="gputally node", version=__version__, summary=summary(self.sampler.latest))
-
-    def _web_report(self) -> WebReport:
-        server = self._server
-        reloads = {"main": self._reload_success}
-        seconds = {"main": self._reload_seconds}
-        if self._settings.web_config_file is not None:
+    def web_report(self) -> WebReport:
+        """The web server and the configuration about themselves. From any thread."""
+        server, prices = self._server, self._prices
+        reloads = {"main": self._reload_success, **prices.success}
+        seconds = {"main": self._reload_seconds, **prices.seconds}
+        if self.settings.web_config_file is not None:
             reloads["web"] = server.last_reload_success
             seconds["web"] = server.last_reload_success_timestamp
         return WebReport(
@@ -126,38 +154,69 @@ class Agent:
             certificate_expiry_seconds=server.certificate_expiry_timestamp,
         )
 
-    # What signals and the watch do.
+    def stop(self) -> None:
+        """End; unless somebody has told us to stop, in favour of a fresh process."""
+        self._done.set()
 
     def _stop(self) -> None:
         self._told_to_stop = True
-        self._done.set()
+        self.stop()
 
     def _reload(self) -> None:
         self._server.reload()
-        if self._config_file is None:
-            return
-        try:
-            new = combine(self._config_file, self._told)
-        except click.UsageError as error:
-            logger.error("configuration kept: %s", error.format_message())  # noqa: TRY400 - the line says it all
-            self._reload_success = False
-            return
-        for field in fields(NodeSettings):
-            if (
-                getattr(new, field.name) != getattr(self._settings, field.name)
-                and field.name not in RELOADABLE
-            ):
-                logger.warning("%s changed; it takes effect at the next start", field.name)
-        self.sampler.pace(new.sample_interval_ns)
-        self.sampler.regroup(new.teams)
+        self._asked_to_reload.set()
+
+    async def _reloads(self) -> None:
+        """Read the file again for whoever asks; once for all who ask while it is being read."""
+        while True:
+            await self._asked_to_reload.wait()
+            self._asked_to_reload.clear()
+            if self._config_file is None:
+                continue
+            try:
+                read = partial(combine, self._config_file, self._told, type(self.settings))
+                self._put_into_force(await aside(read))
+            except click.UsageError as error:
+                logger.error("configuration kept: %s", error.format_message())  # noqa: TRY400 - says it all
+                self._reload_success = False
+            except Exception:
+                logger.exception("configuration kept")
+                self._reload_success = False
+
+    def _put_into_force(self, new: S) -> None:
+        own = {field.name for field in fields(new)}
+        for name in sorted(own - RELOADABLE):
+            if getattr(new, name) != getattr(self.settings, name):
+                logger.warning("%s changed; it takes effect at the next start", name)
+        self.adopt(new)
         set_level(new.log_level)
-        changed = {name: getattr(new, name) for name in RELOADABLE}
-        self._settings = replace(self._settings, **changed)
+        self.settings = replace(self.settings, **{name: getattr(new, name) for name in own & RELOADABLE})
+        self._prices = self._price_files()
+        self._watch_prices()
         self._reload_success, self._reload_seconds = True, time.time()
         logger.info("configuration reloaded")
 
-    def _release(self) -> None:
-        self.sampler.session.release(self._settings.nvml_release_ns / 1e9)
+    def _price_files(self) -> PriceFiles:
+        return PriceFiles(self._config_file, self.settings.config_text, self.settings.site, system_clock)
+
+    def _watch_prices(self) -> None:
+        """Follow the files that are declared now, and no others: what a look at those brings is forgotten."""
+        if self._price_watch is not None:
+            self._price_watch.cancel()
+            self._price_watch = None
+        if self._prices.exist:
+            self._price_watch = asyncio.create_task(self._follow(self._prices))
+
+    async def _follow(self, prices: PriceFiles) -> None:
+        while True:
+            try:
+                found = await aside(prices.look)
+                if found is not None:
+                    self.reprice(found)
+                    self.settings = replace(self.settings, site=found)
+            except Exception:
+                logger.exception("prices kept")
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _watch(self) -> None:
         """Once a second, on the supervisor's loop: feed the watchdog, see whether a new process is due."""
@@ -165,64 +224,45 @@ class Agent:
         fed = 0.0
         while True:
             await asyncio.sleep(1.0)
-            if watchdog is not None and self.sampler.alive and time.monotonic() - fed > watchdog / 3:
+            if watchdog is not None and self.healthy()[0] and time.monotonic() - fed > watchdog / 3:
                 notify("WATCHDOG=1")
                 fed = time.monotonic()
-            if may_renew() and await self._renewal_is_due():
-                self._done.set()
-
-    async def _renewal_is_due(self) -> bool:
-        latest = self.sampler.latest
-        if latest.report.stuck_workers:
-            return False  # execve(2) waits for every thread to end, and one inside the driver may never
-        if self.sampler.lists_off and time.monotonic() - self._began > LISTS_AGAIN_SECONDS:
-            return True  # what has crashed us may be over
-        if latest.report.process.get("resident_bytes", 0.0) > self._settings.memory_limit_bytes:
-            return True
-        if not self.sampler.session.renew_process:
-            return False
-        return await self._trial.passes(urgent=not any(gpu.up for gpu in latest.gpus))
+            if await self.is_over():
+                self.stop()
 
 
-def summary(snapshot: Snapshot) -> str:
-    """One line of live figures for a person."""
-    if snapshot.at is None or not snapshot.gpus:
-        return f"No GPU: {snapshot.report.driver_reason or 'none found'}"
-    up = [gpu for gpu in snapshot.gpus if gpu.up and gpu.fast is not None]
-    watts = [gpu.fast.power_w for gpu in up if gpu.fast is not None and gpu.fast.power_w is not None]
-    busy = [gpu.fast.utilization_ratio for gpu in up if gpu.fast and gpu.fast.utilization_ratio is not None]
-    parts = [f"{len(up)} of {len(snapshot.gpus)} GPUs up"]
-    if watts:
-        parts.append(f"{sum(watts):,.0f} W")
-    if busy:
-        parts.append(f"{sum(busy) / len(busy):.0%} busy")
-    return ", ".join(parts)
+def say_default(site: SiteDeclaration) -> None:
+    """A price that nobody has declared is not to be taken for theirs."""
+    tariff = site.tariff
+    if tariff.source == "default":
+        nano = tariff.versions[0].bands[0].price_nano
+        logger.info("no tariff is configured: by default a kWh costs %s %s", nano / 1e9, tariff.currency)
 
 
-def run_agent(settings: NodeSettings, config_file: Path | None, told: Mapping[str, object]) -> None:
-    """Run a node agent to its end. Raises click.ClickException with one line for a fault at start."""
+def run_agent(make: Callable[[], Agent[Any]]) -> None:
+    """Run an agent to its end. Raises click.ClickException with one line for a fault at start."""
     if os.geteuid() == 0:
         logger.warning("running as root; gputally needs no privileges")
     with suppress(OSError, AttributeError):  # another C library than glibc
         # Threads take turns here anyway; heaps of their own would only cost memory.
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     try:
-        asyncio.run(_run(settings, config_file, told))
+        asyncio.run(_run(make))
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    except (WebError, StateFolderInUse, OSError) as error:
+    except (WebError, CannotStart, OSError) as error:
         raise click.ClickException(str(error)) from error
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # one more must not make a clean end look like a kill
 
 
 def _deafen(loop: asyncio.AbstractEventLoop) -> None:
     """No signal counts from here on. The loop's own end would leave us killable while all is taken down."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    for number in SIGNALS:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)
 
 
-async def _run(settings: NodeSettings, config_file: Path | None, told: Mapping[str, object]) -> None:
-    await Agent(settings, config_file, told).run()
+async def _run(make: Callable[[], Agent[Any]]) -> None:
+    await make().run()

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,6 +13,10 @@ from gputally.catalogue import BY_NAME
 from gputally.cli.front import check_front
 from gputally.cli.options import node_flags, settle
 from gputally.cli.probe import Measured, Probed, probe_all, state_folder, wanted
+from gputally.config.settings import NodeSettings
+from gputally.model.clock import system_clock
+from gputally.tariff import Schedule, Tariff
+from gputally.tariff.rates import MILLIGRAMS, NANO, PUE_SCALE
 
 IDENTITY = BY_NAME["gpu_up"].section
 
@@ -32,19 +37,43 @@ def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: 
 
     Exit status: 0 a GPU can be measured, 1 none can or no state can be kept, 2 the configuration is wrong.
     """
-    settings, config_file, _told = settle(context)
+    settings, config_file, _told = settle(context, NodeSettings)
     logging.disable()  # what a source has to say stands in the table
     web = check_front(settings)
     state_good, state = state_folder(settings.state_dir)
+    tariff = tariff_now(settings.site.tariff, system_clock().wall_ns)
     probes = list(probe_all(settings))
     used = next((probed for probed in probes if probed.works and probed.source in wanted(settings)), None)
     notes = {"configuration": str(config_file or "none: defaults and flags"), "web": web, "state": state}
     if form == "json":
-        click.echo(json.dumps(as_json(notes, probes, used), indent=2))
+        click.echo(json.dumps(as_json(notes, tariff, probes, used), indent=2))
     else:
-        click.echo(as_table(notes, probes, used))
+        click.echo(as_table({**notes, "tariff": sentence(tariff)}, probes, used))
     sys.stdout.flush()
     return 0 if used is not None and state_good else 1
+
+
+def tariff_now(tariff: Tariff, wall_ns: int) -> dict[str, str | float]:
+    """What a kWh costs at an instant, by whose word."""
+    rate = Schedule(tariff).at(wall_ns).rate
+    return {
+        "source": tariff.source,
+        "band": rate.tariff,
+        "price_per_kwh": rate.price_nano / NANO,
+        "currency": rate.currency,
+        "timezone": tariff.timezone,
+        "pue": rate.pue_e4 / PUE_SCALE,
+        "grams_per_kwh": rate.carbon_mg / MILLIGRAMS,
+    }
+
+
+def sentence(tariff: Mapping[str, str | float]) -> str:
+    """The same for a person."""
+    holds = "the default: none is configured" if tariff["source"] == "default" else f"band {tariff['band']}"
+    return (
+        f"{tariff['price_per_kwh']:g} {tariff['currency']} per kWh now ({holds}), {tariff['timezone']}, "
+        f"PUE {tariff['pue']:g}, {tariff['grams_per_kwh']:g} g CO2 per kWh"
+    )
 
 
 def as_table(notes: dict[str, str], probes: list[Probed], used: Probed | None) -> str:
@@ -95,7 +124,12 @@ def _value(row: Measured) -> str:
     return f"{value:,.3f}".rstrip("0").rstrip(".") + f" {row.family.unit}".rstrip()
 
 
-def as_json(notes: dict[str, str], probes: list[Probed], used: Probed | None) -> dict[str, Any]:
+def as_json(
+    notes: dict[str, str],
+    tariff: Mapping[str, str | float],
+    probes: list[Probed],
+    used: Probed | None,
+) -> dict[str, Any]:
     """For a program."""
     gpus = []
     for gpu in used.snapshot.gpus if used is not None and used.snapshot is not None else ():
@@ -114,4 +148,4 @@ def as_json(notes: dict[str, str], probes: list[Probed], used: Probed | None) ->
         {"source": p.source, "works": p.works, "used": p is used, "reason": p.reason, "message": p.message}
         for p in probes
     ]
-    return {"version": __version__, **notes, "sources": sources, "gpus": gpus}
+    return {"version": __version__, **notes, "tariff": tariff, "sources": sources, "gpus": gpus}

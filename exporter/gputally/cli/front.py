@@ -4,12 +4,12 @@ import time
 
 import click
 
-from gputally.config.settings import NodeSettings
+from gputally.config.settings import NodeSettings, SiteSettings
 from gputally.config.strict import ConfigError
 from gputally.web.reload import WebConfig
 
 
-def check_front(settings: NodeSettings) -> str:
+def check_front(settings: NodeSettings | SiteSettings) -> str:
     """A sentence about how the metrics are served. Raises click.UsageError for a bad `--web.config.file`."""
     config = WebConfig(settings.web_config_file, time.monotonic)
     try:

@@ -1,4 +1,4 @@
-"""The flags of the node agent, their environment variables, and how they meet the configuration file."""
+"""The flags of the agents, their environment variables, and how they meet the configuration file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,18 +18,25 @@ from gputally.cli.values import (
 )
 from gputally.config import settings
 from gputally.config.durations import format_ns
-from gputally.config.settings import NAMES, NodeSettings
+from gputally.config.settings import NAMES, NodeSettings, SiteSettings
 from gputally.config.strict import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
-_DEFAULTS = NodeSettings()
+S = TypeVar("S", NodeSettings, SiteSettings)
+Told = Mapping[str, object]  # what flags and environment say, by setting
+_NODE, _SITE = NodeSettings(), SiteSettings()
 VARIABLES: set[str] = set()  # the environment variables of all flags
 
 
-def _option(flag: str, text: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own keywords
+def _option(
+    flag: str,
+    text: str,
+    of: NodeSettings | SiteSettings = _NODE,
+    **more: Any,  # noqa: ANN401 - click's own keywords
+) -> Callable[[F], F]:
     name = flag.removeprefix("--").split("/")[0].replace(".", "_").replace("-", "_")
     setting = f"{name}_ns" if f"{name}_ns" in NAMES else name
-    default = getattr(_DEFAULTS, setting, None)
+    default = getattr(of, setting, None)
     shown: str | bool = default is not None
     if isinstance(default, bool):
         shown = "on" if default else "off"
@@ -51,18 +58,35 @@ def _option(flag: str, text: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN
 
 _FILE = GivenPath(dir_okay=False)
 _FOLDER = GivenPath(file_okay=False)
-_FLAGS = (
-    _option("--config.file", "Configuration of the agents, YAML.", type=_FILE),
-    _option(
-        "--web.listen-address",
-        "Address to serve on; may be given several times.",
-        multiple=True,
-        type=Address(),
-    ),
-    _option("--web.telemetry-path", "Path of the metrics.", type=TelemetryPath()),
-    _option(
-        "--web.config.file", "TLS and authentication, in the format of the Prometheus exporters.", type=_FILE
-    ),
+Flags = tuple[Callable[[F], F], ...]
+
+
+def _front(of: NodeSettings | SiteSettings) -> "Flags[Any]":
+    return (
+        _option("--config.file", "Configuration of the agents, YAML.", type=_FILE),
+        _option(
+            "--web.listen-address",
+            "Address to serve on; may be given several times.",
+            of,
+            multiple=True,
+            type=Address(),
+        ),
+        _option("--web.telemetry-path", "Path of the metrics.", type=TelemetryPath()),
+        _option(
+            "--web.config.file",
+            "TLS and authentication, in the format of the Prometheus exporters.",
+            type=_FILE,
+        ),
+    )
+
+
+_LOG: "Flags[Any]" = (
+    _option("--log.level", "Least important lines to log.", type=click.Choice(settings.LOG_LEVELS)),
+    _option("--log.format", "Form of log lines.", type=click.Choice(settings.LOG_FORMATS)),
+)
+_SITE_FLAGS = (*_front(_SITE), *_LOG)
+_NODE_FLAGS = (
+    *_front(_NODE),
     _option(
         "--state.dir", "Folder in which counters survive a restart; none: they begin at zero.", type=_FOLDER
     ),
@@ -129,19 +153,25 @@ _FLAGS = (
     ),
     _option("--path.procfs", "Where /proc is mounted.", type=_FOLDER),
     _option("--path.sysfs", "Where /sys is mounted.", type=_FOLDER),
-    _option("--log.level", "Least important lines to log.", type=click.Choice(settings.LOG_LEVELS)),
-    _option("--log.format", "Form of log lines.", type=click.Choice(settings.LOG_FORMATS)),
+    *_LOG,
 )
 
 
 def node_flags(command: F) -> F:
     """Give a command all flags of the node agent."""
-    for flag in reversed(_FLAGS):
+    for flag in reversed(_NODE_FLAGS):
         command = flag(command)
     return command
 
 
-def settle(context: click.Context) -> tuple[NodeSettings, Path | None, Mapping[str, object]]:
+def site_flags(command: F) -> F:
+    """Give a command all flags of the site agent."""
+    for flag in reversed(_SITE_FLAGS):
+        command = flag(command)
+    return command
+
+
+def settle(context: click.Context, agent: type[S]) -> tuple[S, Path | None, Told]:
     """Settings by precedence: flag, environment, file, default; the file; and what flags and environment say.
 
     Raises click.UsageError with one line that names the flag, or file, line and key.
@@ -153,17 +183,21 @@ def settle(context: click.Context) -> tuple[NodeSettings, Path | None, Mapping[s
         if name in NAMES
         and context.get_parameter_source(name) in {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT}
     }
-    return combine(config_file, told), config_file, told
+    return combine(config_file, told, agent), config_file, told
 
 
-def combine(config_file: Path | None, told: Mapping[str, object]) -> NodeSettings:
+def combine(
+    config_file: Path | None,
+    told: Told,
+    agent: type[S] = NodeSettings,  # type: ignore[assignment]  # S of who says nothing
+) -> S:
     """Put flags over the file's settings over the defaults. Raises click.UsageError."""
     try:
         given = (
-            settings.read_file(config_file, check_address, check_telemetry_path)
+            settings.read_file(config_file, check_address, check_telemetry_path, agent)
             if config_file is not None
             else {}
         )
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    return replace(_DEFAULTS, **{**given, **told})  # type: ignore[arg-type]
+    return replace(agent(), **{**given, **told})  # type: ignore[arg-type]

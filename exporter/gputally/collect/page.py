@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 from gputally.catalogue import BY_NAME, Family
 from gputally.collect.devices import device_families
@@ -11,22 +12,27 @@ from gputally.collect.machine import machine_families
 from gputally.model import Snapshot
 
 logger = logging.getLogger(__name__)
+S = TypeVar("S")
 _LEFT_OUT = BY_NAME["gputally_left_out_families"]
 
 
 def families(snapshot: Snapshot) -> Iterator[FamilySamples]:
-    """All families of a snapshot, in the order of the catalogue."""
+    """All families of a node's snapshot, in the order of the catalogue."""
     yield from device_families(snapshot)
     yield from job_families(snapshot)
     yield from machine_families(snapshot)
 
 
-class Page:
+class Page(Generic[S]):
     """Text of the latest snapshot. Not thread safe: the web server's one thread is its only caller."""
 
-    def __init__(self, latest: Callable[[], Snapshot]) -> None:
-        self._latest = latest
-        self._snapshot: Snapshot | None = None
+    def __init__(
+        self,
+        latest: Callable[[], S],
+        families_of: Callable[[S], Iterator[FamilySamples]] = families,  # type: ignore[assignment]  # a node's
+    ) -> None:
+        self._latest, self._families_of = latest, families_of
+        self._snapshot: S | None = None
         self._version = 0
         self._bodies: list[tuple[Family, str]] = []
         self._rendered: dict[Format, bytes] = {}
@@ -56,10 +62,10 @@ class Page:
             self._bodies = []
             self._rendered = {}
 
-    def _compose(self, snapshot: Snapshot) -> list[tuple[Family, str]]:
+    def _compose(self, snapshot: S) -> list[tuple[Family, str]]:
         bodies: list[tuple[Family, str]] = []
         broken: set[str] = set()
-        for family, samples_of in families(snapshot):
+        for family, samples_of in self._families_of(snapshot):
             try:
                 text = body(family, samples_of())
             except Exception:  # one bad value costs its family, never the scrape

@@ -86,6 +86,18 @@ def read_regular_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     return data
 
 
+def fingerprint(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written, replaced, or made readable; None where there is none.
+
+    To be taken before the file is read: what changes meanwhile has another one at the next look.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def parse(data: bytes, name: str) -> Node:
     """Read one YAML document whose top level is a mapping; a byte order mark is skipped.
 

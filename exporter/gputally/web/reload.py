@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gputally.config.strict import ConfigError
+from gputally.config.yamltree import fingerprint
 from gputally.web import settings as web_settings
 from gputally.web import tls
 from gputally.web.auth import Authenticator
@@ -104,14 +105,13 @@ class WebConfig:
         self.last_reload_success, self._complaint = False, complaint
 
     def _read(self, path: Path) -> _Loaded:
-        # Fingerprints first: what changes while it is read has another one at the next look.
-        before = _stat(path)
+        before = fingerprint(path)
         settings = web_settings.load(path)
-        fingerprint = (before, *(_stat(file) for file in settings.files()))
-        return _Loaded(settings, tls.build(settings.tls) if settings.tls else None, fingerprint)
+        seen = (before, *(fingerprint(file) for file in settings.files()))
+        return _Loaded(settings, tls.build(settings.tls) if settings.tls else None, seen)
 
     def _fingerprint(self, path: Path, settings: WebSettings) -> _Fingerprint:
-        return (_stat(path), *(_stat(file) for file in settings.files()))
+        return (fingerprint(path), *(fingerprint(file) for file in settings.files()))
 
     def _adopt(self, loaded: _Loaded) -> None:
         previous, self._loaded = self._loaded, loaded
@@ -125,14 +125,6 @@ class WebConfig:
                 logger.warning("web configuration: %s", notice)
         self.last_reload_success, self._complaint = True, ""
         self.last_reload_success_timestamp = time.time()
-
-
-def _stat(path: Path) -> tuple[int, ...] | None:
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _loss(old: WebSettings, new: WebSettings) -> str:

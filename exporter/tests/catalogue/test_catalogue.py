@@ -17,6 +17,7 @@ from gputally.model import (
     SlowReading,
     WebReport,
 )
+from gputally.model.site import SiteFigures
 
 ROOT = Path(__file__).parents[3]
 RECORDS = {
@@ -28,6 +29,7 @@ RECORDS = {
     "host": HostCounters,
     "report": SelfReport,
     "web": WebReport,
+    "site": SiteFigures,
 }
 
 

@@ -54,8 +54,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     # keys
     "unknown section": ("nodes: {}\n", ":1:1 nodes: unknown key, did you mean node?"),
     "unknown section of another kind": (
-        "budgetary: {}\n",
-        ":1:1 budgetary: unknown key, expected one of node, teams, site, tariff, carbon, owned_gpus, web, log",
+        "gpus: {}\n",
+        ":1:1 gpus: unknown key, expected one of node, teams, site, tariff, carbon, owned_gpus, web, log",
     ),
     "unknown key": (
         "node:\n  sample_intervall: 1s\n",
@@ -75,8 +75,10 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "unknown empty key": (
         'web:\n  "": x\n',
-        ':2:3 web."": unknown key, expected one of listen_addresses, site_listen_addresses, '
-        "telemetry_path, config_file",
+        (
+            ':2:3 web."": unknown key, expected one of '
+            "listen_addresses, site_listen_addresses, telemetry_path, config_file"
+        ),
     ),
     "duplicate section": ("log: {}\nweb: {}\nlog: {}\n", ":3:1 log: duplicate key, first at line 1"),
     "duplicate key": (

@@ -1,4 +1,4 @@
-"""Every flag of the node agent with values for it, and what the command line makes of them."""
+"""Every flag of the agents with values for it, and what the command line makes of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gputally.cli.node import node
 from gputally.cli.options import settle
-from gputally.config.settings import NodeSettings
+from gputally.cli.site import site
+from gputally.config.settings import NodeSettings, SiteSettings
 
 # flag: (setting, text, value, another text, another value). No value is the default.
 FLAGS = {
@@ -67,6 +68,18 @@ IN_FILE = {
     "--log.level": ("log: {level: warning}", "warning"),
     "--log.format": ("log: {format: json}", "json"),
 }
+# The site agent has some of them. Where it listens has a key of its own: both agents read one file.
+SITE_FLAGS = (
+    "--web.listen-address",
+    "--web.telemetry-path",
+    "--web.config.file",
+    "--log.level",
+    "--log.format",
+)
+SITE_IN_FILE = {
+    **{flag: IN_FILE[flag] for flag in SITE_FLAGS},
+    "--web.listen-address": ("web: {site_listen_addresses: [':3']}", (":3",)),
+}
 
 
 def variable(flag: str) -> str:
@@ -81,4 +94,8 @@ def switched(flag: str, text: str) -> str:
 
 
 def settled(*arguments: str) -> NodeSettings:
-    return settle(node.make_context("node", list(arguments)))[0]
+    return settle(node.make_context("node", list(arguments)), NodeSettings)[0]
+
+
+def settled_site(*arguments: str) -> SiteSettings:
+    return settle(site.make_context("site", list(arguments)), SiteSettings)[0]

@@ -5,10 +5,13 @@ import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
 from gputally.catalogue import BY_NAME, DEVICES
+from gputally.cli.check import tariff_now
+from gputally.cli.options import combine
 from gputally.cli.probe import state_folder
 from tests.cli.command import assert_refused, gputally
 
@@ -82,6 +85,7 @@ def test_the_head_of_the_table_says_how_it_is_set_up(check, tmp_path):
         f" configuration {tmp_path / 'c.yml'}",
         " web 127.0.0.1:1, [::1]:2: passwords",
         f" state {tmp_path}: writable",
+        " tariff 0.12 USD per kWh now (the default: none is configured), UTC, PUE 1, 475 g CO2 per kWh",
         "",
         " SOURCE STATE WHAT IT SAYS",
         " nvml used 2 GPUs, driver 580.1, CUDA 13.0",
@@ -94,7 +98,16 @@ def test_json_has_the_same_in_fixed_places(check):
     answer = check("--format=json")
     assert answer.status == 0
     found = json.loads(answer.out)
-    assert list(found) == ["version", "configuration", "web", "state", "sources", "gpus"]
+    assert list(found) == ["version", "configuration", "web", "state", "tariff", "sources", "gpus"]
+    assert found["tariff"] == {
+        "source": "default",
+        "band": "default",
+        "price_per_kwh": 0.12,
+        "currency": "USD",
+        "timezone": "UTC",
+        "pue": 1.0,
+        "grams_per_kwh": 475.0,
+    }
     assert [(s["source"], s["works"], s["used"], s["reason"]) for s in found["sources"]] == [
         ("nvml", True, True, ""),
         ("nvidia-smi", False, False, "not_found"),
@@ -109,6 +122,37 @@ def test_json_has_the_same_in_fixed_places(check):
         assert sorted([*gpu["measured"], *gpu["absent"]]) == sorted(PER_GPU)
         assert {type(value) for value in gpu["measured"].values()} == {float}
         assert all(why.isprintable() and why for why in gpu["absent"].values())
+
+
+BANDS = """
+site: {timezone: Europe/Berlin, pue: 1.25}
+carbon: {grams_per_kwh: 380}
+tariff:
+  currency: EUR
+  bands:
+    - {name: day, hours: ["06:00-22:00"], price_per_kwh: 0.3}
+    - {name: night, price_per_kwh: -0.015}
+"""
+
+
+def test_which_tariff_holds_is_told_to_people_and_programs(check, tmp_path):
+    (tmp_path / "c.yml").write_text(BANDS)
+    answer = check(f"--config.file={tmp_path / 'c.yml'}")
+    prices = {"day": "0.3", "night": "-0.015"}
+    found = re.search(r"^  tariff +(\S+) EUR per kWh now \(band (\w+)\), (.+)$", answer.out, re.MULTILINE)
+    assert prices[found[2]] == found[1]
+    assert found[3] == "Europe/Berlin, PUE 1.25, 380 g CO2 per kWh"
+    tariff = json.loads(check(f"--config.file={tmp_path / 'c.yml'}", "--format=json").out)["tariff"]
+    assert (tariff["source"], tariff["currency"], tariff["pue"]) == ("configured", "EUR", 1.25)
+
+
+def test_the_tariff_that_holds_is_that_of_the_instant(tmp_path):
+    (tmp_path / "c.yml").write_text(BANDS)
+    tariff = combine(tmp_path / "c.yml", {}).site.tariff
+    evening = datetime(2026, 7, 1, 20, 0, tzinfo=UTC)  # 22:00 in Berlin
+    before, after = (tariff_now(tariff, int(evening.timestamp()) * 10**9 - early_ns) for early_ns in (1, 0))
+    assert (before["band"], before["price_per_kwh"]) == ("day", 0.3)
+    assert (after["band"], after["price_per_kwh"]) == ("night", -0.015)
 
 
 def test_without_a_driver_the_status_is_1_and_says_how_to_see_a_simulation(fake_nvml, check):

@@ -117,7 +117,8 @@ def test_a_switch_takes_no_value_and_its_variable_only_a_boolean(flag, tmp_path,
 WRONG_COMMANDS = {
     "no command": ([], "Missing command."),
     "unknown command": (["nodes"], "No such command 'nodes'."),
-    "site is not there yet": (["site"], "No such command 'site'."),
+    "flag of the other agent": (["site", "--source=nvml"], "No such option '--source'."),
+    "address of the site": (["site", "--web.listen-address=9837"], "9837: expected HOST:PORT"),
     "option before the command": (["--source=nvml", "node"], "No such option '--source'."),
     "argument": (["node", "extra"], "Got unexpected extra argument (extra)"),
     "unknown flag": (["node", "--nope"], "No such option '--nope'."),
@@ -155,16 +156,28 @@ def test_an_unknown_variable_is_refused_by_every_command(name, hint, tmp_path):
         assert assert_refused(answer, tmp_path, set()) == f"unknown environment variable {name}{hint}"
 
 
-@pytest.mark.parametrize("command", ["check", "node"])
-def test_a_bad_file_is_refused_by_both_commands_alike(command, tmp_path):
+@pytest.mark.parametrize("command", ["check", "node", "site"])
+def test_a_bad_file_is_refused_by_all_commands_alike(command, tmp_path):
+    state = ["--state.dir=state"] if command != "site" else []
     for name in ("latin-1", "unknown key", "duplicate at depth three", "port 65536", "10 MB"):
         text, message = BAD[name]
         (tmp_path / "c.yml").write_bytes(as_bytes(text))
-        answer = gputally(command, "--config.file=c.yml", "--state.dir=state", folder=tmp_path)
+        answer = gputally(command, "--config.file=c.yml", *state, folder=tmp_path)
         assert assert_refused(answer, tmp_path, {"c.yml"}) == f"c.yml{message}"
 
 
-@pytest.mark.parametrize("command", ["check", "node"])
+@pytest.mark.parametrize("command", ["check", "node", "site"])
+def test_a_bad_price_file_is_refused_by_its_own_name_and_line(command, tmp_path):
+    (tmp_path / "c.yml").write_text(
+        "tariff: {currency: EUR, price_per_kwh: 0.2, prices: {file: prices.csv}}\n"
+    )
+    (tmp_path / "prices.csv").write_text("start,end,price_per_kwh\n2026-01-01T00:00:00Z,soon,0.1\n")
+    answer = gputally(command, "--config.file=c.yml", folder=tmp_path)
+    line = assert_refused(answer, tmp_path, {"c.yml", "prices.csv"})
+    assert line.startswith("prices.csv:2:1 end: expected an instant with its offset")
+
+
+@pytest.mark.parametrize("command", ["check", "node", "site"])
 def test_a_bad_web_file_is_refused_before_anything_is_written(command, tmp_path):
     (tmp_path / "web.yml").write_text("basic_auth_user: {}\n")
     (tmp_path / "c.yml").write_text("node: {state_dir: state}\nweb: {config_file: web.yml}\n")

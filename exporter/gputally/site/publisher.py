@@ -1,0 +1,60 @@
+"""Publishes the site's figures: anew every second, and at the very instant at which one of them changes.
+
+A scrape reads `latest`, which is replaced by one assignment, and computes nothing.
+"""
+
+from collections.abc import Callable, Mapping
+
+from gputally.config.owned import OwnedGpu
+from gputally.config.tariff import SiteDeclaration
+from gputally.model import Clock, Instant, SelfReport, WebReport
+from gputally.model.site import SiteFigures, SiteSnapshot
+from gputally.site.figures import figures
+from gputally.tariff import Schedule, Span
+
+INTERVAL_SECONDS = 1.0
+OWN_SECONDS = 5.0  # how old the figures about this process may be
+_NS = 1_000_000_000
+
+
+class Publisher:
+    """Owns what is declared and the latest snapshot. Used by one thread; `latest` may be read from any."""
+
+    def __init__(
+        self,
+        site: SiteDeclaration,
+        owned: tuple[OwnedGpu, ...],
+        clock: Clock,
+        web_report: Callable[[], WebReport] = WebReport,
+        own_figures: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        """Raises zoneinfo.ZoneInfoNotFoundError for a zone that nobody knows."""
+        self.latest = SiteSnapshot(at=None)
+        self._clock, self._web_report, self._own_figures = clock, web_report, own_figures
+        self._process: Mapping[str, float] = {}
+        self._process_at: Instant | None = None
+        self.declare(site, owned)
+
+    def declare(self, site: SiteDeclaration, owned: tuple[OwnedGpu, ...]) -> None:
+        """From now on something else is declared."""
+        self._site, self._owned = site, owned
+        self._schedule = Schedule(site.tariff)
+        self._span: Span | None = None
+        self._figures: SiteFigures | None = None
+
+    def publish(self) -> float:
+        """Replace the snapshot; in how many seconds that is due again."""
+        now = self._clock()
+        span = self._schedule.at(now.wall_ns)
+        if self._figures is None or span is not self._span:
+            self._span = span
+            self._figures = figures(self._site, self._owned, self._schedule, span)
+        if self._process_at is None or now.seconds_since(self._process_at) >= OWN_SECONDS:
+            self._process, self._process_at = self._own_figures(), now
+        self.latest = SiteSnapshot(
+            at=now,
+            site=self._figures,
+            report=SelfReport(process=self._process),
+            web=self._web_report(),
+        )
+        return min(INTERVAL_SECONDS, (span.until_ns - now.wall_ns) / _NS)
