@@ -47,7 +47,8 @@ def addresses(stack: Stack) -> str:
         "grafana": "dashboards",
         "prometheus": "queries, rules, alerts, targets",
         "alertmanager": "who is told",
-        "node": "the agent, with /metrics",
+        "node": "the node agent: what the GPUs do, with /metrics",
+        "site": "the site agent: prices and calendar, with /metrics",
     }
     lines = []
     for name, what in pages.items():
@@ -130,7 +131,7 @@ def run(stack: Stack, seconds: float | None) -> None:
     """From the first program's start to the last one's end, whatever happens in between."""
     on_signals(stop)
     try:
-        say("starting agent, Alertmanager and Prometheus ...")
+        say("starting agents, Alertmanager and Prometheus ...")
         stack.start()
         say(addresses(stack))
         watch(stack, seconds)

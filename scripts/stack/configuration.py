@@ -26,12 +26,11 @@ def write_prometheus(folder: Path, ports: dict[str, int], scrape_interval: str) 
     config["rule_files"] = [str(TOP / "prometheus" / pattern) for pattern in config["rule_files"]]
     targets = folder / "targets"
     targets.mkdir(exist_ok=True)
-    for job in ("node", "prometheus", "alertmanager"):
+    for job in ("node", "site", "prometheus", "alertmanager"):
         group: dict[str, Any] = {"targets": [f"{LOOPBACK}:{ports[job]}"]}
-        if job == "node":
+        if job in ("node", "site"):
             group["labels"] = {"cluster": "default"}
         _dump(targets / f"{job}.yml", [group])
-    _dump(targets / "site.yml", [])
     return _dump(folder / "prometheus.yml", config)
 
 

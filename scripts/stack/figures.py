@@ -14,11 +14,24 @@ TEAMS = (
 )
 
 
-def ask(port: int, query: str) -> float | None:
-    """One number from Prometheus; None while it has none. Raises OSError when it does not answer."""
+# The rule's sum; before its first evaluation, the same of the series themselves.
+TODAY = (
+    "cluster:gpu_cost_today:sum",
+    "sum by (cluster, currency) (gpu_cost_day and on (day) site_day_info)",
+)
+
+
+def ask_all(port: int, query: str) -> list[tuple[dict[str, str], float]]:
+    """Labels and value of every series of an answer. Raises OSError when Prometheus does not answer."""
     _, body = get(port, f"/api/v1/query?query={quote(query)}")
     result = json.loads(body).get("data", {}).get("result", [])
-    return float(result[0]["value"][1]) if result else None
+    return [(series["metric"], float(series["value"][1])) for series in result]
+
+
+def ask(port: int, query: str) -> float | None:
+    """One number from Prometheus; None while it has none. Raises OSError when it does not answer."""
+    found = ask_all(port, query)
+    return found[0][1] if found else None
 
 
 def live_line(port: int, seconds: float) -> str:
@@ -35,9 +48,20 @@ def live_line(port: int, seconds: float) -> str:
         _part(ask(port, "avg(gpu_utilization_ratio)"), lambda ratio: f"{ratio:.0%} utilised"),
         _jobs(ask(port, TEAMS), ask(port, JOBS)),
         _part(ask(port, f"sum({energy})"), lambda joules: f"{joules / JOULES_PER_KWH:.4f} kWh since start"),
+        cost_today(port),
         _part(ask(port, 'count(ALERTS{alertstate="firing"})'), lambda count: f"{count:.0f} alerts"),
     ]
     return "  ·  ".join(part for part in parts if part)
+
+
+def cost_today(port: int) -> str:
+    """What the fleet's energy has cost today by the site's calendar, and whether anybody has said a price."""
+    found = next((rows for query in TODAY if (rows := ask_all(port, query))), [])
+    if not found:
+        return ""
+    money = " + ".join(f"{cost:,.4f} {labels.get('currency', '')}" for labels, cost in found)
+    default = " (default price)" if ask(port, 'count(gputally_tariff_info{source="default"})') else ""
+    return f"{money} today{default}"
 
 
 def _part(value: float | None, words: Callable[[float], str]) -> str:

@@ -12,13 +12,13 @@ from scripts.stack.notices import Notices
 from scripts.stack.processes import LOOPBACK, Program, StackError, find, free_port, get
 from scripts.stack.workload import SEED, Workload
 
-PORTS = {"node": 9836, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
+PORTS = {"node": 9836, "site": 9837, "prometheus": 9090, "alertmanager": 9093, "grafana": 3000}
 FIRST_TICKS = 3  # a source that has brought no GPU after so many ticks of the sampler has none
 
 
 @dataclass
 class Stack:
-    """Agent, Prometheus, Alertmanager, and Grafana where it is installed, all on the loopback interface."""
+    """Agents, Prometheus, Alertmanager, and Grafana where it is installed, all on the loopback interface."""
 
     folder: Path
     source: str = "auto"
@@ -44,6 +44,7 @@ class Stack:
         if self.is_simulated:
             self.workload.start()
         self.started_s = time.monotonic()
+        self._start(self._site())
         self._start(self._alertmanager())
         self._start(self._prometheus())
         if grafana := self._grafana():
@@ -56,7 +57,7 @@ class Stack:
     def stop(self) -> None:
         """Stop in the order in which nobody misses anybody: readers first, the agent last but for its log."""
         self.workload.stop()
-        for name in ("grafana", "prometheus", "alertmanager", "node"):
+        for name in ("grafana", "prometheus", "alertmanager", "site", "node"):
             if program := self.programs.get(name):
                 program.stop()
         if self.notices:
@@ -113,6 +114,11 @@ class Stack:
             argv += self.workload.agent_flags
         # Ready means that a driver answers, which is what is to be found out.
         return Program("node", argv, self.folder / "log" / "node.log", port, ready_path="/-/healthy")
+
+    def _site(self) -> Program:
+        port = self.ports["site"]
+        argv = [sys.executable, "-m", "gputally", "site", f"--web.listen-address={LOOPBACK}:{port}"]
+        return Program("site", argv, self.folder / "log" / "site.log", port)
 
     def _prometheus(self) -> Program:
         config = configuration.write_prometheus(
