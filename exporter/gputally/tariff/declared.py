@@ -1,12 +1,14 @@
-"""What people write down about prices: bands, versions, holidays, PUE, carbon. Records, and what makes them whole.
+"""What people write down about prices: bands, versions, holidays, PUE, carbon; and what makes it whole.
 
-A version's bands must give every minute of every kind of day one price: `complaint` says where they do not.
+The bands of a version must give one price to every minute of every kind of day, and each must hold at some
+time: `complaint` says where they do not.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import product
 
 from gputally.tariff.rates import NANO, PUE_SCALE
 
@@ -20,7 +22,7 @@ MINUTES = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A price and when it holds, by the wall clocks of the site. One without conditions holds for the rest."""
+    """A price and when it holds, by the site's wall clocks. One without conditions is for the rest."""
 
     name: str
     price_nano: int  # surcharges included
@@ -28,6 +30,11 @@ class Band:
     hours: tuple[tuple[int, int], ...] = ((0, MINUTES),)  # half-open, minutes since midnight
     months: frozenset[int] = ALL_MONTHS
     rest: bool = False
+
+    @property
+    def edges(self) -> frozenset[int]:
+        """Minutes at which it may begin or end, midnight as 0."""
+        return frozenset(minute % MINUTES for pair in self.hours for minute in pair)
 
     def holds(self, month: int, day: int, minute: int) -> bool:
         """Whether its conditions are met."""
@@ -59,12 +66,18 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The bands that hold from a day on; with a series, its prices hold and the one band where it has none."""
+    """The bands that hold from a day on; with a series, its prices do, and the bands where it has none."""
 
     bands: tuple[Band, ...]
     valid_from: date | None = None  # None = since ever
     prices: Series | None = None  # 1e-9 currency per kWh, surcharges included
     prices_name: str = ""  # band name of the series' prices
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that its prices go by; a band may be there twice."""
+        dynamic = (self.prices_name,) if self.prices is not None else ()
+        return tuple(dict.fromkeys((*dynamic, *(band.name for band in self.bands))))
 
     def band(self, month: int, day: int, minute: int) -> Band:
         """The band in force. Raises LookupError where `complaint` would have said that there is none."""
@@ -107,21 +120,34 @@ DEFAULT = Tariff("USD", (Version((Band("default", 12 * NANO // 100, rest=True),)
 
 
 def complaint(version: Version, kinds_of_day: frozenset[int] = ALL_DAYS) -> str:
-    """Where a version has two prices or none; "" where every minute has one."""
+    """Where a version has two prices or none, or a band that never holds; "" where all is well."""
     rest = [band for band in version.bands if band.rest]
     if len(rest) > 1:
         return f"bands {rest[0].name} and {rest[1].name} are both for the rest of the time"
     named = [band for band in version.bands if not band.rest]
-    edges = sorted({0} | {minute for band in named for pair in band.hours for minute in pair if minute < MINUTES})
-    for month in sorted(ALL_MONTHS):
-        for day in sorted(kinds_of_day):
-            for minute in edges:
-                found = [band.name for band in named if band.holds(month, day, minute)]
-                if len(found) > 1:
-                    return f"bands {found[0]} and {found[1]} overlap on {_when(month, day, minute)}"
-                if not found and not rest:
-                    return f"no band for {_when(month, day, minute)}"
-    return ""
+    idle = dict.fromkeys(version.bands)
+    for month, day, minute in _moments(named, kinds_of_day):
+        found = [band for band in named if band.holds(month, day, minute)] or rest
+        if len(found) > 1:
+            return f"bands {found[0].name} and {found[1].name} overlap on {_when(month, day, minute)}"
+        if not found:
+            return f"no band for {_when(month, day, minute)}"
+        idle.pop(found[0], None)
+    return _never_holds(next(iter(idle))) if idle else ""
+
+
+def _moments(bands: Sequence[Band], kinds_of_day: frozenset[int]) -> Iterator[tuple[int, int, int]]:
+    """Month, kind of day and minute of every moment at which something may change."""
+    minutes = sorted({0}.union(*(band.edges for band in bands)))
+    return product(sorted(ALL_MONTHS), sorted(kinds_of_day), minutes)
+
+
+def _never_holds(band: Band) -> str:
+    if band.rest:
+        return f"band {band.name} never holds: the others leave no time for it"
+    if band.days == {HOLIDAY}:
+        return f"band {band.name} never holds: it is for holidays, and none are listed"
+    return f"band {band.name} never holds"
 
 
 def _when(month: int, day: int, minute: int) -> str:

@@ -1,11 +1,12 @@
 """Energy of a tick, priced: laid over the time in which it was used, and divided among those who used it.
 
-Whole millijoules everywhere: over the pieces of a tick they sum to its energy, over the shares of a piece to the
-piece, so that money divided is money whole.
+Whole millijoules everywhere: over the pieces of a tick they sum to its energy, over the shares of a piece to
+the piece, so that money divided is money whole.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 
 from gputally.tariff.rates import Rate
 from gputally.tariff.schedule import Schedule
@@ -25,44 +26,41 @@ def price(schedule: Schedule, energy_mj: int, from_ns: int, until_ns: int) -> tu
     span = schedule.at(until_ns)
     if span.from_ns <= from_ns:  # nearly always
         return (Priced(energy_mj, span.rate, span.day),)
-    pieces, passed_ns, given_mj = [], 0, 0
-    whole_ns = max(1, until_ns - from_ns)
+    pieces: list[Priced] = []
+    whole_ns, passed_ns, given_mj = until_ns - from_ns, 0, 0
     for part, ns in schedule.over(from_ns, until_ns):
         passed_ns += ns
         upto_mj = energy_mj * passed_ns // whole_ns
-        pieces.append(Priced(upto_mj - given_mj, part.rate, part.day))
-        given_mj = upto_mj
+        mj, given_mj = upto_mj - given_mj, upto_mj
+        if pieces and (pieces[-1].day, pieces[-1].rate) == (part.day, part.rate):
+            mj += pieces.pop().energy_mj
+        pieces.append(Priced(mj, part.rate, part.day))
     return tuple(pieces)
 
 
 def divide(pieces: Sequence[Priced], shares_mj: Sequence[int]) -> list[tuple[Priced, ...]]:
     """What each share of a tick pays for: its part of every piece, in proportion to its energy.
 
-    The shares sum to the energy of the pieces; over either of them the parts sum exactly.
+    The shares sum to the energy of the pieces. Over either of them the parts sum exactly, and no part is more
+    than a millijoule away from its proportion.
     """
     if len(pieces) == 1:
         (whole,) = pieces
         if len(shares_mj) == 1:
             return [(whole,)]
         return [(Priced(mj, whole.rate, whole.day),) for mj in shares_mj]
-    left = list(shares_mj)
-    parts: list[list[Priced]] = [[] for _ in shares_mj]
-    for piece in pieces:
-        for at, mj in enumerate(_portion(piece.energy_mj, left)):
-            left[at] -= mj
-            if mj:
-                parts[at].append(Priced(mj, piece.rate, piece.day))
-    return [tuple(part) for part in parts]
-
-
-def _portion(total: int, left: Sequence[int]) -> list[int]:
-    """Divide in proportion to what is left of each share, by largest remainder; never more than is left."""
-    together = sum(left)
-    if together <= 0:
-        return [0] * len(left)
-    portions = [total * one // together for one in left]
-    owed = total - sum(portions)
-    by_remainder = sorted(range(len(left)), key=lambda at: total * left[at] % together, reverse=True)
-    for at in by_remainder[:owed]:
-        portions[at] += 1
-    return portions
+    total_mj = sum(shares_mj) or 1
+    rows = [[piece.energy_mj * mj // total_mj for mj in shares_mj] for piece in pieces]
+    # What rounding down has left over, by share and by piece, sums to the same. Since the fractions that were
+    # cut off are a solution, there is one of zeros and ones: piece by piece, to those who are owed most.
+    owed = [mj - sum(given) for mj, given in zip(shares_mj, zip(*rows, strict=True), strict=True)]
+    for piece, row in zip(pieces, rows, strict=True):
+        for at in nlargest(piece.energy_mj - sum(row), range(len(row)), key=owed.__getitem__):
+            row[at] += 1
+            owed[at] -= 1
+    return [
+        tuple(
+            Priced(row[at], piece.rate, piece.day) for piece, row in zip(pieces, rows, strict=True) if row[at]
+        )
+        for at in range(len(shares_mj))
+    ]

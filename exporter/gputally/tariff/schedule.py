@@ -1,25 +1,33 @@
 """Which price, PUE, carbon intensity and day hold when: a tariff laid out on the line of real time.
 
-Days and hours are the site's wall clocks', resolved by `zoneinfo`; a day has 23, 24 or 25 hours. A span never
-crosses a midnight, a change of price, or a change of the clocks.
+Days and hours are those of the site's wall clocks, resolved by `zoneinfo`. Time is laid out in blocks of 24
+real hours, each cut where the clocks are set: in between, local time runs evenly, so that midnights and hours
+are found by adding. Nothing is assumed about days: they have 23, 24 or 25 hours, begin at 01:00, or never do.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from gputally.tariff.declared import HOLIDAY, MINUTES, Band, Tariff, Version
+from gputally.tariff.declared import HOLIDAY, MINUTES, Tariff, Version
 from gputally.tariff.rates import Rate
 
 _SECOND_NS = 1_000_000_000
-_DAYS_KEPT = 4
+_MINUTE_NS = 60 * _SECOND_NS
+_HOUR_NS = 60 * _MINUTE_NS
+_BLOCK_NS = 24 * _HOUR_NS
+_BLOCKS_KEPT = 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of time in which one rate holds. Half-open, nanoseconds of Unix time."""
+    """A piece of time in which nothing changes. Half-open, nanoseconds of Unix time.
+
+    It ends wherever something may change: what follows is often the same.
+    """
 
     from_ns: int
     until_ns: int
@@ -28,28 +36,32 @@ class Span:
 
 
 class Schedule:
-    """Looks up spans of one tariff. It remembers the days that it was asked for last, and nothing else."""
+    """Looks up spans of one tariff. It remembers the blocks that it was asked for last, and nothing else."""
 
     def __init__(self, tariff: Tariff) -> None:
         """Raises zoneinfo.ZoneInfoNotFoundError for a zone that nobody knows."""
         self.tariff = tariff
         self.zone = ZoneInfo(tariff.timezone)
-        self._days: dict[date, tuple[Span, ...]] = {}
+        self.names = tuple(dict.fromkeys(name for version in tariff.versions for name in version.names))
+        self._blocks: dict[int, tuple[Span, ...]] = {}
         self._last: Span | None = None
         self._starts = [
             (self.day_start_ns(version.valid_from) if version.valid_from is not None else 0, version)
             for version in tariff.versions
         ]
+        hours = {m for version in tariff.versions for band in version.bands for m in band.edges}
+        self._minutes = sorted({0, *hours} - {MINUTES})
 
     def at(self, wall_ns: int) -> Span:
         """The span around an instant."""
         last = self._last
         if last is None or not last.from_ns <= wall_ns < last.until_ns:
-            last = self._last = next(s for s in self._spans(self.day_of(wall_ns)) if wall_ns < s.until_ns)
+            spans = self._block(wall_ns // _BLOCK_NS)
+            last = self._last = next(span for span in spans if wall_ns < span.until_ns)
         return last
 
     def over(self, from_ns: int, until_ns: int) -> Iterator[tuple[Span, int]]:
-        """The spans of an interval with the nanoseconds of each that are in it; of an instant, just its span."""
+        """The spans of an interval with the nanoseconds of each that are in it; of an instant, its span."""
         at_ns = from_ns
         while True:
             span = self.at(at_ns)
@@ -64,8 +76,15 @@ class Schedule:
         return self._local(wall_ns).date()
 
     def day_start_ns(self, day: date) -> int:
-        """The first instant of a local day; where clocks go forward at midnight, that is 01:00."""
-        return _unix_ns(datetime(day.year, day.month, day.day, tzinfo=self.zone))
+        """The first instant of a local day, or of what follows if there is no such day.
+
+        Where the clocks leave midnight out it is the moment at which they are set.
+        """
+        midnight = datetime(day.year, day.month, day.day, tzinfo=self.zone)
+        before_ns, after_ns = _unix_ns(midnight), _unix_ns(midnight.replace(fold=1))
+        if before_ns <= after_ns:
+            return before_ns
+        return next(self._changes_of_clocks(after_ns, before_ns))  # left out: the offsets surround the change
 
     def version_at(self, wall_ns: int) -> Version:
         """The version in force; before the first one, that is the first one."""
@@ -76,84 +95,93 @@ class Schedule:
         return found
 
     def end_ns(self) -> int | None:
-        """When the declared prices end; None where they do not."""
-        if self.tariff.valid_until is not None:
-            return self.day_start_ns(self.tariff.valid_until + timedelta(days=1))
+        """When the declared prices end, by their date or with their file; None where they do not."""
         last = self.tariff.versions[-1]
-        return last.prices.end_ns if last.prices is not None else None
+        ends = [last.prices.end_ns] if last.prices is not None else []
+        if self.tariff.valid_until is not None:
+            ends.append(self.day_start_ns(self.tariff.valid_until + timedelta(days=1)))
+        return min(ends, default=None)
 
     def _local(self, wall_ns: int) -> datetime:
         return (_EPOCH + timedelta(seconds=wall_ns // _SECOND_NS)).astimezone(self.zone)
 
-    def _spans(self, day: date) -> tuple[Span, ...]:
-        spans = self._days.get(day)
+    def _offset(self, wall_ns: int) -> timedelta | None:
+        return self._local(wall_ns).utcoffset()
+
+    def _block(self, number: int) -> tuple[Span, ...]:
+        spans = self._blocks.get(number)
         if spans is None:
-            while len(self._days) >= _DAYS_KEPT:
-                del self._days[next(iter(self._days))]
-            spans = self._days[day] = tuple(self._lay_out(day))
+            while len(self._blocks) >= _BLOCKS_KEPT:
+                del self._blocks[next(iter(self._blocks))]
+            spans = self._lay_out(number * _BLOCK_NS, (number + 1) * _BLOCK_NS)
+            self._blocks[number] = spans
         return spans
 
-    def _lay_out(self, day: date) -> Iterator[Span]:
-        start_ns, end_ns = self.day_start_ns(day), self.day_start_ns(day + timedelta(days=1))
-        cuts = {start_ns, end_ns, *self._changes_of_clocks(start_ns, end_ns), *self._edges(day)}
+    def _lay_out(self, from_ns: int, until_ns: int) -> tuple[Span, ...]:
+        steady = [from_ns, *self._changes_of_clocks(from_ns, until_ns), until_ns]
+        cuts = {*steady, *self._changes_of_prices(from_ns, until_ns)}
+        for begin_ns, end_ns in pairwise(steady):
+            cuts.update(self._edges(begin_ns, end_ns))
+        return tuple(
+            Span(begin_ns, end_ns, self.day_of(begin_ns).isoformat(), self._rate(begin_ns))
+            for begin_ns, end_ns in pairwise(sorted(cuts))
+        )
+
+    def _changes_of_clocks(self, from_ns: int, until_ns: int) -> Iterator[int]:
+        """Instants within the interval at which the clocks are set; no zone sets them twice in an hour."""
+        for low_ns in range(from_ns, until_ns, _HOUR_NS):
+            low, high = low_ns // _SECOND_NS, min(low_ns + _HOUR_NS, until_ns) // _SECOND_NS
+            before = self._offset(low_ns)
+            if self._offset(high * _SECOND_NS) == before:
+                continue
+            while high - low > 1:
+                middle = (low + high) // 2
+                if self._offset(middle * _SECOND_NS) == before:
+                    low = middle
+                else:
+                    high = middle
+            yield high * _SECOND_NS
+
+    def _changes_of_prices(self, from_ns: int, until_ns: int) -> Iterator[int]:
+        """Instants within the interval at which a version begins or a file has another value."""
         for begin_ns, version in self._starts:
-            cuts.add(begin_ns)
+            if from_ns < begin_ns < until_ns:
+                yield begin_ns
             if version.prices is not None:
-                cuts.update(version.prices.edges(start_ns, end_ns))
+                yield from version.prices.edges(from_ns, until_ns)
         if self.tariff.carbon.series is not None:
-            cuts.update(self.tariff.carbon.series.edges(start_ns, end_ns))
-        within = sorted(cut for cut in cuts if start_ns <= cut <= end_ns)
-        for from_ns, until_ns in zip(within, within[1:], strict=False):
-            yield Span(from_ns, until_ns, day.isoformat(), self._rate(from_ns))
+            yield from self.tariff.carbon.series.edges(from_ns, until_ns)
 
-    def _edges(self, day: date) -> Iterator[int]:
-        """Both instants of every edge of a band that the clocks pass twice. One too many cuts does no harm."""
-        minutes = {m for v in self.tariff.versions for band in v.bands for pair in band.hours for m in pair}
-        for minute in minutes - {0, MINUTES}:
-            for fold in (0, 1):
-                yield _unix_ns(
-                    datetime(
-                        day.year, day.month, day.day, minute // 60, minute % 60, tzinfo=self.zone, fold=fold
-                    )
-                )
-
-    def _changes_of_clocks(self, start_ns: int, end_ns: int) -> Iterator[int]:
-        """The instant within a day at which the clocks are set, to the second. No zone has two in a day."""
-        low, high = start_ns // _SECOND_NS, end_ns // _SECOND_NS
-        before = self._local(start_ns).utcoffset()
-        if self._local(end_ns).utcoffset() == before:
-            return
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._local(middle * _SECOND_NS).utcoffset() == before:
-                low = middle
-            else:
-                high = middle
-        yield high * _SECOND_NS
+    def _edges(self, from_ns: int, until_ns: int) -> Iterator[int]:
+        """Midnights, and where bands begin and end, in at most 24 hours in which no clock is set."""
+        local = self._local(from_ns)
+        passed_s = (local.hour * 60 + local.minute) * 60 + local.second
+        for midnight_ns in (from_ns - passed_s * _SECOND_NS, from_ns - passed_s * _SECOND_NS + _BLOCK_NS):
+            for minute in self._minutes:
+                edge_ns = midnight_ns + minute * _MINUTE_NS
+                if from_ns < edge_ns < until_ns:
+                    yield edge_ns
 
     def _rate(self, wall_ns: int) -> Rate:
         tariff, version, local = self.tariff, self.version_at(wall_ns), self._local(wall_ns)
-        carbon = tariff.carbon.series.at(wall_ns) if tariff.carbon.series is not None else None
+        carbon_mg = tariff.carbon.series.at(wall_ns) if tariff.carbon.series is not None else None
         name, price_nano = self._price(version, local, wall_ns)
         return Rate(
             tariff=name,
             currency=tariff.currency,
             price_nano=price_nano,
             pue_e4=tariff.pue_e4[local.month - 1],
-            carbon_mg=tariff.carbon.milligrams if carbon is None else carbon,
+            carbon_mg=tariff.carbon.milligrams if carbon_mg is None else carbon_mg,
         )
 
     def _price(self, version: Version, local: datetime, wall_ns: int) -> tuple[str, int]:
         dynamic = version.prices.at(wall_ns) if version.prices is not None else None
         if dynamic is not None:
             return version.prices_name, dynamic
-        band = self._band(version, local)
-        return band.name, band.price_nano
-
-    def _band(self, version: Version, local: datetime) -> Band:
         day = HOLIDAY if local.date() in self.tariff.holidays else local.weekday()
-        return version.band(local.month, day, local.hour * 60 + local.minute)
+        band = version.band(local.month, day, local.hour * 60 + local.minute)
+        return band.name, band.price_nano
 
 
 def _unix_ns(moment: datetime) -> int:
-    return int((moment.astimezone(UTC) - _EPOCH).total_seconds()) * _SECOND_NS
+    return (moment.astimezone(UTC) - _EPOCH) // timedelta(seconds=1) * _SECOND_NS
