@@ -1,4 +1,4 @@
-"""The examples of docs/attribution.md and docs/cost.md, computed tick by tick: they show what the program does."""
+"""The examples of docs/attribution.md and docs/cost.md, computed tick by tick: what the program does."""
 
 from __future__ import annotations
 
