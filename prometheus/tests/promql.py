@@ -30,6 +30,21 @@ def nodes(expression: str) -> Iterator[promql_parser.Expr]:
             waiting.extend(part for part in children if isinstance(part, promql_parser.Expr))
 
 
+def leftmost(node: promql_parser.Expr) -> promql_parser.AggregateExpr | promql_parser.VectorSelector:
+    """The aggregation or selector whose labels a result has: left of every operator, inside of topk."""
+    while True:
+        if isinstance(node, promql_parser.BinaryExpr):
+            node = node.rhs if isinstance(node.lhs, promql_parser.NumberLiteral) else node.lhs
+        elif isinstance(node, promql_parser.Call):
+            node = node.args[0]
+        elif isinstance(node, promql_parser.MatrixSelector):
+            node = node.vector_selector
+        elif isinstance(node, promql_parser.ParenExpr) or node.prettify().startswith("topk"):
+            node = node.expr
+        else:
+            return node
+
+
 def selectors(expression: str) -> list[promql_parser.VectorSelector]:
     """The selectors of the expression, those inside ranges and sub-queries too."""
     return [node for node in nodes(expression) if isinstance(node, promql_parser.VectorSelector)]

@@ -1,15 +1,20 @@
 """Prometheus' own tool accepts the configuration and the rules, and its unit tests of them hold."""
 
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from prometheus.tests.conftest import ALERTS, PROMETHEUS, RULES, Rule
-from prometheus.tests.promql import metrics
+from prometheus.tests.promql import metrics, parse
+
+from gputally.catalogue import FAMILIES
 
 UNIT_TESTS = sorted((PROMETHEUS / "tests").glob("*_test.yml"))
+FAMILIES_BY_NAME = {family.name: family for family in FAMILIES}
+TARGET = {"job", "cluster", "instance", "rack"}
 
 
 def promtool(*arguments: str | Path) -> str:
@@ -39,6 +44,7 @@ def test_unit_tests_of_rules_hold(file: Path) -> None:
     assert "SUCCESS" in promtool("test", "rules", file)
 
 
+@cache
 def cases(kind: str) -> list[dict[str, Any]]:
     """The entries of one kind out of all unit test files."""
     return [
@@ -54,11 +60,39 @@ def test_every_unit_test_has_a_name() -> None:
     assert all(len(test.get("name", "")) > 20 for test in tests)
 
 
-def test_every_recording_rule_is_asked_for_by_a_unit_test(recording: Rule) -> None:
-    asked = {
-        name for case in cases("promql_expr_test") if case["exp_samples"] for name in metrics(case["expr"])
+def asserted(cases: list[dict[str, Any]]) -> set[str]:
+    """Rules of which some case expects a value other than zero, which a rule that gives nothing cannot."""
+    return {
+        name
+        for case in cases
+        if any(sample["value"] for sample in case["exp_samples"] or ())
+        for name in metrics(case["expr"])
     }
-    assert recording.name in asked
+
+
+def test_every_recording_rule_is_asked_for_by_a_unit_test(recording: Rule) -> None:
+    assert recording.name in asserted(cases("promql_expr_test"))
+
+
+def test_a_rule_without_a_unit_test_is_found() -> None:
+    """What expects no series, or only zeros, does not count."""
+    nothing = {"expr": "cluster:a:sum", "exp_samples": []}
+    zero = {"expr": "cluster:b:sum", "exp_samples": [{"labels": "{}", "value": 0}]}
+    value = {"expr": "round(cluster:c:sum, 1)", "exp_samples": [{"labels": "{}", "value": 3}]}
+    assert asserted([nothing, zero, value]) == {"cluster:c:sum"}
+
+
+@pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda path: path.stem)
+def test_unit_tests_feed_series_that_exist(file: Path) -> None:
+    """With the labels that the catalogue gives them, and those of a target."""
+    tests = yaml.safe_load(file.read_text())["tests"]
+    for series in {one["series"] for test in tests for one in test["input_series"]}:
+        selector = parse(series)
+        labels = {matcher.name for matcher in selector.matchers.matchers}
+        if selector.name in FAMILIES_BY_NAME:
+            assert labels - TARGET == set(FAMILIES_BY_NAME[selector.name].labels), series
+        else:
+            assert selector.name in {"up"} | {rule.name for rule in RULES}, series
 
 
 def test_every_alert_is_seen_firing_and_seen_silent(alert: Rule) -> None:

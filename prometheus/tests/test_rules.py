@@ -2,15 +2,31 @@
 
 import re
 
+import promql_parser
 import pytest
 from prometheus.tests.conftest import ALERTS, PROMETHEUS, RULES, Rule
-from prometheus.tests.promql import bare_counters, matchers, metrics, nodes, parse, selectors
+from prometheus.tests.promql import bare_counters, leftmost, matchers, metrics, nodes, parse, selectors
 
 from gputally.catalogue import FAMILIES
 
 BUILT_IN = {"up", "ALERTS", "scrape_samples_scraped", "scrape_duration_seconds"}
 KNOWN = {family.name for family in FAMILIES} | {rule.name for rule in RULES} | BUILT_IN
 RUNBOOKS = PROMETHEUS.parent / "docs" / "alerts.md"
+SCRAPE_SECONDS = 15
+
+# What a level keeps; None keeps all that the target is labelled with.
+LEVELS = {
+    "gpu": None,
+    "instance": None,
+    "instance_uuid": ("cluster", "instance", "uuid"),
+    "uuid": ("cluster", "uuid"),
+    "job_id": ("cluster", "job_id"),
+    "team_user_model": ("cluster", "team", "user", "model"),
+    "team": ("cluster", "team"),
+    "model": ("cluster", "model"),
+    "cluster": ("cluster",),
+}
+FINER = ("currency", "tariff", "reason", "day")  # what a figure may be divided by at any level
 
 
 def test_every_metric_that_a_rule_reads_exists(rule: Rule) -> None:
@@ -41,16 +57,61 @@ def test_group_names_say_what_they_hold(rule: Rule) -> None:
 
 
 def test_recording_rules_are_named_level_metric_operations(recording: Rule) -> None:
-    assert re.fullmatch(r"(gpu|uuid|instance|cluster):[a-z0-9_]+:[a-z0-9_]+", recording.name)
+    level, metric, operations = recording.name.split(":")
+    assert level in LEVELS
+    assert re.fullmatch(r"(gpu|site)_[a-z_]+", metric)
+    assert re.fullmatch(r"[a-z0-9_]+", operations)
 
 
-def test_a_recording_rule_drops_labels_by_name_up_to_the_machine(recording: Rule) -> None:
-    """`without` keeps what an operator's targets are labelled with; only cluster and uuid fold everything."""
+def test_a_recording_rule_has_the_labels_of_its_level(recording: Rule) -> None:
+    """`without` keeps what an operator's targets are labelled with; other levels fold all but their own."""
     level = recording.name.split(":")[0]
-    labels = {"cluster": "by (cluster)", "uuid": "by (cluster, uuid)"}
-    for node in nodes(recording.expr):
-        if hasattr(node, "modifier") and hasattr(node, "param"):
-            assert labels.get(level, "without (gpu, uuid)") in node.prettify()
+    outermost = leftmost(parse(recording.expr))
+    if isinstance(outermost, promql_parser.VectorSelector):
+        assert level == "gpu" or str(outermost.name).startswith(f"{level}:")
+    elif LEVELS[level]:
+        assert outermost.modifier.type == promql_parser.AggModifierType.By
+        assert set(LEVELS[level]) <= set(outermost.modifier.labels) <= {*LEVELS[level], *FINER}
+    else:
+        assert outermost.modifier.type == promql_parser.AggModifierType.Without
+        assert set(outermost.modifier.labels) <= {"gpu", "uuid", *FINER}
+
+
+def test_totals_never_mix_clusters(recording: Rule) -> None:
+    by = promql_parser.AggModifierType.By
+    aggregates = [node for node in nodes(recording.expr) if isinstance(node, promql_parser.AggregateExpr)]
+    assert all("cluster" in node.modifier.labels for node in aggregates if node.modifier.type == by)
+
+
+def test_money_keeps_its_currency(recording: Rule) -> None:
+    """Two currencies are never added. Ratios of the audit compare numbers, on the day of a change as well."""
+    level, metric, _ = recording.name.split(":")
+    outermost = leftmost(parse(recording.expr))
+    if "_cost" in metric and not metric.endswith("_audit") and LEVELS[level]:
+        assert isinstance(outermost, promql_parser.VectorSelector) or "currency" in outermost.modifier.labels
+
+
+def test_tiles_cover_their_interval_and_one_scrape(recording: Rule) -> None:
+    """Scaled back to the interval, so that neighbours neither overlap nor leave a gap."""
+    found = re.fullmatch(r"increase(5m|1h)", recording.name.split(":")[2])
+    if found:
+        seconds = {"5m": 300, "1h": 3600}[found.group(1)]
+        assert recording.group["interval"] == found.group(1)
+        ranges = [node.range.total_seconds() for node in nodes(recording.expr) if hasattr(node, "range")]
+        assert ranges == [seconds + SCRAPE_SECONDS]
+        assert f" {seconds} / {seconds + SCRAPE_SECONDS}" in " ".join(recording.expr.split())
+
+
+def test_hourly_tiles_are_of_one_instant_and_come_from_counters(rules: list[Rule]) -> None:
+    """So that parts add up to the whole, and promtool can backfill all of them in one run."""
+    tiles = [rule for rule in rules if rule.name.endswith(":increase1h")]
+    assert len({(rule.file, rule.group["name"]) for rule in tiles}) == 1
+    assert all(name.endswith("_total") for rule in tiles for name in metrics(rule.expr))
+
+
+def test_no_price_is_joined_to_an_amount_of_money_but_in_the_audit(recording: Rule) -> None:
+    asked = {name for name in metrics(recording.expr) if re.match(r"(cluster:)?site_", name)}
+    assert asked <= {"site_day_info"} or recording.file == "rules/audit.yml"
 
 
 def test_a_recording_rule_says_which_question_it_answers(recording: Rule) -> None:
@@ -61,9 +122,11 @@ def test_a_recording_rule_says_which_question_it_answers(recording: Rule) -> Non
 
 
 def test_a_group_is_evaluated_often_enough_for_its_reader(rule: Rule) -> None:
-    """After five minutes an instant query finds nothing; hourly tiles are read by sum_over_time alone."""
+    """After five minutes an instant query finds nothing: what is rarer is only read over a range."""
+    rare = {"5m": r":(max|((avg|min|max|increase)5m))", "1h": ":increase1h"}
     interval = rule.group.get("interval", "15s")
-    assert interval in {"15s", "30s", "1m"} or (interval == "1h" and rule.name.endswith(":increase1h"))
+    if interval not in {"15s", "30s", "1m"}:
+        assert re.search(f"{rare[interval]}$", rule.name)
 
 
 def test_ranges_span_four_scrapes_or_more(rule: Rule) -> None:
@@ -107,7 +170,7 @@ def test_the_summary_is_a_sentence_without_numbers_and_the_description_says_wher
     assert re.fullmatch(r"[A-Z][^{}0-9]+\.", notes["summary"])
     assert "First look:" in notes["description"]
     if "absent" not in alert.expr:
-        assert "{{ $labels.instance }}" in notes["description"]
+        assert re.search(r"\$labels\.(instance|cluster)", notes["description"])
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
