@@ -7,6 +7,7 @@ configuration itself is not read again with them: what stands there by now count
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from gputally.config import strict
@@ -70,13 +71,13 @@ class PriceFiles:
         self._declared = found
         return found
 
-    def _read(self, path: Path, column: str, scale: int) -> Series:
+    def _read(self, path: Path, column: str, scale: int, most: Decimal) -> Series:
         file, now = self._files[CARBON if column == CARBON_COLUMN else PRICES, path], self._clock()
         if file.series is not None and not _is_due(path, file, now):
             return file.series
         before, file.seen, file.tried = file.tried, fingerprint(path), now
         try:
-            file.series = read_series(path, column, scale)
+            file.series = read_series(path, column, scale, most)
         except ConfigError as error:
             if str(error) != file.complaint:
                 logger.error("the old values stay: %s", error)  # noqa: TRY400 - the line says it all

@@ -12,6 +12,7 @@ from gputally.config.strict import Section
 HOURS_PER_YEAR = 8766  # 365.25 days
 LONGEST = 128
 _MOST = Decimal(100_000_000_000)
+_ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,31 @@ class OwnedGpu:
 def read_owned(root: Section) -> tuple[OwnedGpu, ...]:
     """Read the block. Raises ConfigError with file, line and key."""
     owned: dict[str, OwnedGpu] = {}
-    zero = Decimal(0)
-    for value in root.list("owned_gpus"):
+    listed = root.list("owned_gpus")
+    if listed and root.get("tariff") is None:
+        raise root.error("owned_gpus", "in which currency? There is no tariff to say so")
+    for value in listed:
         section = value.mapping()
-        model = section.string("model")
-        if model in owned or len(model) > LONGEST or not model.isprintable():
-            raise section.error("model", f"{model!r} is there twice, or no name of a model")
-        capital = section.decimal("capital", minimum=zero, maximum=_MOST)
-        residual = section.decimal("residual", zero, minimum=zero, maximum=_MOST)
-        if residual > capital:
-            raise section.error("residual", "more than the capital")
-        years = section.decimal("life_years", minimum=Decimal("0.25"), maximum=Decimal(30))
-        opex = section.decimal("opex_per_year", zero, minimum=zero, maximum=_MOST)
-        section.finish()
-        owned[model] = OwnedGpu(model, capital, residual, years * HOURS_PER_YEAR, opex / HOURS_PER_YEAR)
+        gpu = _owned(section)
+        if gpu.model in owned:
+            raise section.error("model", f"{gpu.model} is there twice")
+        owned[gpu.model] = gpu
     return tuple(owned.values())
+
+
+def _owned(section: Section) -> OwnedGpu:
+    model, capital = section.get("model"), section.get("capital")
+    life = section.get("life_years")
+    residual = section.decimal("residual", _ZERO, minimum=_ZERO, maximum=_MOST)
+    opex = section.decimal("opex_per_year", _ZERO, minimum=_ZERO, maximum=_MOST)
+    section.finish()
+    if model is None or capital is None or life is None:
+        raise section.value.error("expected at least model, capital and life_years")
+    name = model.string("a model as gpu_info names it")
+    if len(name) > LONGEST or not name.isprintable():
+        raise model.expected(f"a model as gpu_info names it, of at most {LONGEST} characters")
+    money = capital.decimal(_ZERO, _MOST)
+    if residual > money:
+        raise section.error("residual", "more than the capital")
+    years = life.decimal(Decimal("0.25"), Decimal(30))
+    return OwnedGpu(name, money, residual, years * HOURS_PER_YEAR, opex / HOURS_PER_YEAR)

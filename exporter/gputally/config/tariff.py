@@ -5,7 +5,7 @@ tariff:
   currency: EUR
   holidays: [2026-12-25, 2026-12-26]
   versions:
-    - bands: [{name: flat, price_per_kwh: 0.30}]
+    - price_per_kwh: 0.30
     - valid_from: 2026-04-01
       surcharges_per_kwh: {grid: 0.08}
       bands:
@@ -15,23 +15,32 @@ carbon: {grams_per_kwh: 380}
 """
 
 import re
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from gputally.config.intervals import read_series
+from gputally.config.bands import (
+    MOST_PRICE,
+    MOST_TRADED,
+    STRONG,
+    read_band,
+    read_date,
+    read_name,
+    read_price_nano,
+    refuse_two_prices,
+    whole,
+)
+from gputally.config.intervals import GRAMS, PRICE, read_series
 from gputally.config.strict import Section, Value
+from gputally.config.zones import read_zone
 from gputally.tariff.countries import GRAMS_PER_KWH
 from gputally.tariff.declared import (
     ALL_DAYS,
-    ALL_MONTHS,
-    DAY_NAMES,
     DEFAULT,
     HOLIDAY,
-    MINUTES,
     MONTH_NAMES,
     Band,
     Carbon,
@@ -42,15 +51,14 @@ from gputally.tariff.declared import (
 )
 from gputally.tariff.rates import MILLIGRAMS, NANO, PUE_SCALE
 
-MOST_BANDS = 24  # names over all versions: each is a series of every GPU, team and job
-MOST_PRICE = Decimal(1_000_000)
 MOST_GRAMS = Decimal(5_000)
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+MOST_BANDS = 24  # names over all versions: each is a series of every GPU, team and job
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
-_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
-_RESERVED = ("default",)
+_OF_A_VERSION = ("valid_from", "surcharges_per_kwh", "price_per_kwh", "bands", "prices")
 PRICES, CARBON = "prices", "carbon"
+
+ReadSeries = Callable[[Path, str, int, Decimal], Series]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,141 +70,174 @@ class SiteDeclaration:
     files: tuple[tuple[str, Path], ...] = ()  # (prices | carbon, file), to be read again when they change
 
 
-ReadSeries = Callable[[Path, str, int], Series]
-
-
 def read_site(root: Section, folder: Path, read: ReadSeries = read_series) -> SiteDeclaration:
     """Read the three blocks; files are relative to `folder`. Raises ConfigError with file, line and key."""
-    reader = _Reader(folder, read)
-    site, block, carbon = root.mapping("site"), root.mapping("tariff"), root.mapping("carbon")
-    name = site.get("name")
-    timezone = _timezone(site)
-    pue_e4 = _pue(site)
-    emits = reader.carbon(carbon)
+    files = _Files(folder, read)
+    site, block = root.mapping("site"), root.mapping("tariff")
+    name, zone = site.get("name"), site.get("timezone")
+    timezone = read_zone(zone) if zone is not None else DEFAULT.timezone
+    pue_e4, carbon = _pue(site), _carbon(root.mapping("carbon"), files)
     if block.present:
-        tariff = reader.tariff(block, timezone, pue_e4, emits)
+        tariff = _TariffReader(block, files).read(timezone, pue_e4, carbon)
     else:
         tariff = Tariff(
-            DEFAULT.currency, DEFAULT.versions, timezone, pue_e4=pue_e4, carbon=emits, source="default"
+            DEFAULT.currency, DEFAULT.versions, timezone, pue_e4=pue_e4, carbon=carbon, source="default"
         )
+    if zone is None and _has_a_calendar(tariff):
+        raise site.error("timezone", "missing: whose clocks and calendar are meant, such as Europe/Berlin")
+    what = "a name of letters, digits, blanks and ._-"
     return SiteDeclaration(
-        _matching(name, _SITE_NAME, "a name of letters, digits, blanks and ._-") if name is not None else "",
-        tariff,
-        tuple(reader.files),
+        _matching(name, _SITE_NAME, what) if name is not None else "", tariff, tuple(files.seen)
     )
 
 
-class _Reader:
-    """Notes the files that it comes across."""
+class _Files:
+    """Reads files and notes which."""
 
     def __init__(self, folder: Path, read: ReadSeries) -> None:
         self._folder, self._read = folder, read
-        self.files: list[tuple[str, Path]] = []
+        self.seen: list[tuple[str, Path]] = []
 
-    def carbon(self, section: Section) -> Carbon:
-        grams = section.decimal("grams_per_kwh", None, minimum=Decimal(0), maximum=MOST_GRAMS)
-        country = section.choice("country", tuple(GRAMS_PER_KWH), None)
-        if grams is not None and country is not None:
-            raise section.error("country", "either grams_per_kwh or country")
-        series = self._series(CARBON, section.get("file"), "grams_per_kwh", MILLIGRAMS)
-        if grams is not None:
-            return Carbon(_scaled(section, "grams_per_kwh", grams, MILLIGRAMS), "declared", series)
-        if country is not None:
-            return Carbon(GRAMS_PER_KWH[country] * MILLIGRAMS, "country", series)
-        return Carbon(series=series)
+    def series(self, kind: str, file: Value, column: str, scale: int, most: Decimal) -> Series:
+        path = self._folder / file.string("a file")
+        self.seen.append((kind, path))
+        return self._read(path, column, scale, most)
 
-    def tariff(self, block: Section, timezone: str, pue_e4: tuple[int, ...], carbon: Carbon) -> Tariff:
+
+class _TariffReader:
+    """Reads the block `tariff`."""
+
+    def __init__(self, block: Section, files: _Files) -> None:
+        self._block, self._files = block, files
         currency = block.get("currency")
         if currency is None:
             raise block.error("currency", "missing: three letters such as EUR")
-        holidays = frozenset(_date(value) for value in block.list("holidays"))
-        versions = self._versions(block, ALL_DAYS if holidays else ALL_DAYS - {HOLIDAY})
-        names = {band.name for v in versions for band in v.bands} | {v.prices_name for v in versions} - {""}
-        if len(names) > MOST_BANDS:
-            raise block.error("versions", f"at most {MOST_BANDS} names of bands, found {len(names)}")
+        self._currency = _matching(currency, _CURRENCY, "three capital letters such as EUR")
+        self._holidays = _holidays(block)
+        self._kinds_of_day = ALL_DAYS if self._holidays else ALL_DAYS - {HOLIDAY}
+
+    def read(self, timezone: str, pue_e4: tuple[int, ...], carbon: Carbon) -> Tariff:
+        block = self._block
         until = block.get("valid_until")
+        listed = block.get("versions")
+        versions = self._versions(listed) if listed is not None else (self._version(block),)
+        names = {name for version in versions for name in version.names}
+        if len(names) > MOST_BANDS:
+            raise block.error("versions", f"expected at most {MOST_BANDS} names of bands, found {len(names)}")
+        valid_until = read_date(until) if until is not None else None
+        begins = versions[-1].valid_from
+        if until is not None and valid_until is not None and begins is not None and valid_until < begins:
+            raise until.error(f"the last version begins after that, on {begins}")
         return Tariff(
-            _matching(currency, _CURRENCY, "three capital letters such as EUR"),
-            versions,
-            timezone,
-            holidays,
-            pue_e4,
-            carbon,
-            valid_until=_date(until) if until is not None else None,
+            self._currency, versions, timezone, self._holidays, pue_e4, carbon, valid_until=valid_until
         )
 
-    def _versions(self, block: Section, kinds: frozenset[int]) -> tuple[Version, ...]:
-        listed = block.list("versions")
-        if not listed:
-            return (self._version(block, kinds),)
+    def _versions(self, listed: Value) -> tuple[Version, ...]:
+        for key in _OF_A_VERSION:
+            if (beside := self._block.get(key)) is not None:
+                raise beside.error("beside versions: it belongs into each of them")
         versions: list[Version] = []
-        for value in listed:
+        for value in listed.list():
             section = value.mapping()
-            version = self._version(section, kinds)
-            if versions and version.valid_from is None:
-                raise section.error("valid_from", "missing: only the first version can do without")
-            before = versions[-1].valid_from if versions else None
-            if before is not None and version.valid_from is not None and version.valid_from <= before:
-                raise section.error("valid_from", f"versions must follow each other, this is not after {before}")
+            version = self._version(section)
             section.finish()
+            if versions:
+                _refuse_before(section, version.valid_from, versions[-1].valid_from)
             versions.append(version)
-        if block.get("bands") is not None or block.get("price_per_kwh") is not None:
-            raise block.error("versions", "either versions or one price or bands beside them")
+        if not versions:
+            raise listed.error("expected at least one version, found an empty list")
         return tuple(versions)
 
-    def _version(self, section: Section, kinds: frozenset[int]) -> Version:
-        since = section.get("valid_from")
-        valid_from = _date(since) if since is not None else None
-        surcharge_nano = sum(
-            _nano(value, minimum=Decimal(0)) for _, value in section.mapping("surcharges_per_kwh").items()
-        )
-        prices = section.mapping("prices")
-        flat, listed = section.get("price_per_kwh"), section.list("bands")
-        if (flat is None) == (not listed):
-            what = "bands or price_per_kwh" + (", as prices where the file has none" if prices.present else "")
-            raise section.value.error(f"expected either of {what}")
+    def _version(self, section: Section) -> Version:
+        since, surcharges = section.get("valid_from"), section.mapping("surcharges_per_kwh")
+        flat, listed, prices = section.get("price_per_kwh"), section.get("bands"), section.mapping("prices")
+        zero, currency = Decimal(0), self._currency
+        extra_nano = sum(read_price_nano(one, currency, lowest=zero) for _, one in surcharges.items())
+        file, name = prices.get("file"), prices.get("name")
+        section.finish()
+        valid_from = read_date(since) if since is not None else None
+        if (flat is None) == (listed is None):
+            what = "expected either price_per_kwh or bands"
+            raise section.value.error(f"{what}, for when the file has no price" if prices.present else what)
         if flat is not None:
-            name = "fallback" if prices.present else "flat"
-            return self._with(prices, valid_from, (Band(name, _nano(flat) + surcharge_nano, rest=True),), surcharge_nano)
-        bands = tuple(_band(value, surcharge_nano) for value in listed)
-        _refuse_doubles(listed, bands)
-        version = self._with(prices, valid_from, bands, surcharge_nano)
-        if wrong := complaint(version, kinds):
-            raise section.error("bands", wrong)
-        return version
-
-    def _with(
-        self, prices: Section, valid_from: date | None, bands: tuple[Band, ...], surcharge_nano: int
-    ) -> Version:
+            nano = read_price_nano(flat, currency) + extra_nano
+            bands: tuple[Band, ...] = (Band("fallback" if prices.present else "flat", nano, rest=True),)
+        else:
+            bands = self._bands(section, extra_nano)
         if not prices.present:
             return Version(bands, valid_from)
-        file, name = prices.get("file"), prices.get("name")
         if file is None:
             raise prices.error("file", "missing: where the prices are")
-        series = self._series(PRICES, file, "price_per_kwh", NANO)
-        if series is None:  # cannot be: there is a file
-            raise prices.error("file", "missing")
-        shifted = Series(series.starts_ns, [value + surcharge_nano for value in series.values], series.end_ns)
-        return Version(bands, valid_from, shifted, "dynamic" if name is None else _name(name))
+        prices_name = "dynamic" if name is None else read_name(name)
+        if any(band.name == prices_name for band in bands):
+            raise prices.error("name", f"{prices_name} is the name of a band, too")
+        return Version(bands, valid_from, self._prices(file, extra_nano), prices_name)
 
-    def _series(self, kind: str, file: Value | None, column: str, scale: int) -> Series | None:
-        if file is None:
-            return None
-        path = self._folder / file.string("a file")
-        self.files.append((kind, path))
-        return self._read(path, column, scale)
+    def _bands(self, section: Section, extra_nano: int) -> tuple[Band, ...]:
+        listed = section.list("bands")
+        bands = tuple(read_band(value, self._currency, extra_nano, self._kinds_of_day) for value in listed)
+        refuse_two_prices(listed, bands)
+        if wrong := complaint(Version(bands), self._kinds_of_day) if bands else "expected at least one band":
+            raise section.error("bands", wrong)
+        return bands
+
+    def _prices(self, file: Value, extra_nano: int) -> Series:
+        most = MOST_TRADED if self._currency in STRONG else MOST_PRICE
+        series = self._files.series(PRICES, file, PRICE, NANO, most)
+        with_extra = array("q", (nano + extra_nano for nano in series.values))
+        return Series(series.starts_ns, with_extra, series.end_ns)
 
 
-def _timezone(site: Section) -> str:
-    value = site.get("timezone")
-    if value is None:
-        return DEFAULT.timezone
-    name = value.string("a time zone such as Europe/Berlin")
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise value.error(f"unknown time zone {name!r}, expected one such as Europe/Berlin") from None
-    return name
+def _refuse_before(section: Section, valid_from: date | None, before: date | None) -> None:
+    if valid_from is None:
+        raise section.error("valid_from", "missing: only the first version can do without")
+    if before is not None and valid_from <= before:
+        raise section.error("valid_from", f"not after the version before, which begins on {before}")
+
+
+def _holidays(block: Section) -> frozenset[date]:
+    found: set[date] = set()
+    for value in block.list("holidays"):
+        day = read_date(value)
+        if day in found:
+            raise value.error(f"{day} is there twice")
+        found.add(day)
+    return frozenset(found)
+
+
+def _has_a_calendar(tariff: Tariff) -> bool:
+    """Whether it depends on a time zone what energy costs or emits."""
+    changes = any(
+        version.valid_from or not all(band.rest for band in version.bands) for version in tariff.versions
+    )
+    return changes or tariff.valid_until is not None or len(set(tariff.pue_e4)) > 1
+
+
+def _carbon(section: Section, files: _Files) -> Carbon:
+    grams, country, file = section.get("grams_per_kwh"), section.get("country"), section.get("file")
+    if grams is not None and country is not None:
+        raise country.error("either grams_per_kwh or country")
+    series = files.series(CARBON, file, GRAMS, MILLIGRAMS, MOST_GRAMS) if file is not None else None
+    if grams is not None:
+        return Carbon(_grams_mg(grams), "declared", series)
+    if country is not None:
+        return Carbon(_country_mg(country), "country", series)
+    return Carbon(series=series)
+
+
+def _country_mg(value: Value) -> int:
+    what = "a country of docs/tariffs.md by its two capital letters, such as DE"
+    grams = GRAMS_PER_KWH.get(value.string(what))
+    if grams is None:
+        raise value.expected(what)
+    return grams * MILLIGRAMS
+
+
+def _grams_mg(value: Value) -> int:
+    grams = value.decimal(Decimal(0), MOST_GRAMS)
+    if 0 < grams < 1:
+        raise value.expected("grams, not kilograms")
+    return whole(value, grams, MILLIGRAMS)
 
 
 def _pue(site: Section) -> tuple[int, ...]:
@@ -205,88 +246,17 @@ def _pue(site: Section) -> tuple[int, ...]:
         return DEFAULT.pue_e4
     if value.node.entries is None:
         return (_pue_e4(value),) * 12
-    months = value.mapping()
-    given = [months.get(name) for name in MONTH_NAMES]
-    for name, month in zip(MONTH_NAMES, given, strict=True):
+    months = site.mapping("pue")
+    given = {name: months.get(name) for name in MONTH_NAMES}
+    months.finish()
+    for name, month in given.items():
         if month is None:
             raise months.error(name, "missing: a PUE by month wants all twelve")
-    months.finish()
-    return tuple(_pue_e4(month) for month in given if month is not None)
+    return tuple(_pue_e4(month) for month in given.values() if month is not None)
 
 
 def _pue_e4(value: Value) -> int:
-    return _whole(value, value.decimal(Decimal(1), Decimal(5)), PUE_SCALE)
-
-
-def _band(value: Value, surcharge_nano: int) -> Band:
-    section = value.mapping()
-    name, price = section.get("name"), section.get("price_per_kwh")
-    if name is None or price is None:
-        raise value.error("a band wants a name and a price_per_kwh")
-    days, hours, months = section.list("days"), section.list("hours"), section.list("months")
-    band = Band(
-        _name(name),
-        _nano(price) + surcharge_nano,
-        frozenset(_several(days, DAY_NAMES)) or ALL_DAYS,
-        tuple(pair for one in hours for pair in _minutes(one)) or ((0, MINUTES),),
-        frozenset(month + 1 for month in _several(months, MONTH_NAMES)) or ALL_MONTHS,
-        rest=not (days or hours or months),
-    )
-    section.finish()
-    return band
-
-
-def _refuse_doubles(values: tuple[Value, ...], bands: tuple[Band, ...]) -> None:
-    """A name may be there twice, for a price with two sets of hours, but not with two prices."""
-    known: dict[str, int] = {}
-    for value, band in zip(values, bands, strict=True):
-        if known.setdefault(band.name, band.price_nano) != band.price_nano:
-            raise value.error(f"band {band.name} has another price above")
-
-
-def _several(values: tuple[Value, ...], names: tuple[str, ...]) -> list[int]:
-    """Places of names, and of all from one to another: `mon`, `mon-fri`, `nov-feb`."""
-    found: list[int] = []
-    for value in values:
-        first, dash, last = value.string(f"one of {', '.join(names)}").partition("-")
-        if first not in names or (dash and last not in names):
-            raise value.expected(f"one of {', '.join(names)}, or two of them such as {names[0]}-{names[4]}")
-        start, end = names.index(first), names.index(last or first)
-        ring = 7 if names is DAY_NAMES and HOLIDAY not in (start, end) else len(names)
-        found += [(start + step) % ring for step in range((end - start) % ring + 1)]
-    return found
-
-
-def _minutes(value: Value) -> tuple[tuple[int, int], ...]:
-    """Minutes since midnight; what goes over midnight is the end and the beginning of the same days."""
-    text = value.string('hours such as "06:00-22:00"')
-    match = _HOURS.fullmatch(text)
-    if match is None:
-        raise value.expected('hours such as "06:00-22:00"')
-    start, end = (int(match[at]) * 60 + int(match[at + 1]) for at in (1, 3))
-    if end > MINUTES or start == end:
-        raise value.expected('hours such as "06:00-22:00"')
-    return ((start, end),) if start < end else tuple(pair for pair in ((start, MINUTES), (0, end)) if pair[1])
-
-
-def _date(value: Value) -> date:
-    text = value.string("a date such as 2026-12-25")
-    try:
-        if len(text) != len("2026-12-25"):
-            raise ValueError
-        found = date.fromisoformat(text)
-    except ValueError:
-        raise value.expected("a date such as 2026-12-25") from None
-    if not 2000 <= found.year <= 2200:
-        raise value.expected("a date from 2000 to 2200")
-    return found
-
-
-def _name(value: Value) -> str:
-    name = _matching(value, _NAME, "a name of at most 32 small letters, digits, - and _")
-    if name in _RESERVED:
-        raise value.error(f"{name!r} is the name of the price that holds without a tariff")
-    return name
+    return whole(value, value.decimal(Decimal(1), Decimal(5)), PUE_SCALE)
 
 
 def _matching(value: Value, pattern: re.Pattern[str], what: str) -> str:
@@ -294,19 +264,3 @@ def _matching(value: Value, pattern: re.Pattern[str], what: str) -> str:
     if not pattern.fullmatch(text):
         raise value.expected(what)
     return text
-
-
-def _nano(value: Value, minimum: Decimal = -MOST_PRICE) -> int:
-    return _whole(value, value.decimal(minimum, MOST_PRICE), NANO)
-
-
-def _scaled(section: Section, key: str, number: Decimal, scale: int) -> int:
-    value = section.get(key)
-    return _whole(value, number, scale) if value is not None else 0
-
-
-def _whole(value: Value, number: Decimal, scale: int) -> int:
-    scaled = number * scale
-    if scaled != int(scaled):
-        raise value.expected(f"at most {len(str(scale)) - 1} decimals")
-    return int(scaled)
