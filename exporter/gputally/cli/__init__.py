@@ -10,8 +10,21 @@ import click
 from gputally import __version__
 
 PREFIX = "GPUTALLY_"
-COMMANDS = ("check", "node", "run", "site")
+COMMANDS = ("check", "node", "report", "run", "site")
 RUN_VARIABLES = ("GPUTALLY_JOB", "GPUTALLY_TEAM", "GPUTALLY_MODEL", "GPUTALLY_RUNS_DIR")
+REPORT_VARIABLES = (
+    "GPUTALLY_PROMETHEUS_URL",
+    "GPUTALLY_PROMETHEUS_USER",
+    "GPUTALLY_PROMETHEUS_PASSWORD",
+    "GPUTALLY_PROMETHEUS_PASSWORD_FILE",
+    "GPUTALLY_PROMETHEUS_CA_FILE",
+    "GPUTALLY_PROMETHEUS_CERT_FILE",
+    "GPUTALLY_PROMETHEUS_KEY_FILE",
+    "GPUTALLY_PROMETHEUS_INSECURE",
+    "GPUTALLY_TENANT",
+    "GPUTALLY_TIMEOUT",
+    "GPUTALLY_TIMEZONE",
+)
 
 
 class _Commands(click.Group):
@@ -69,14 +82,15 @@ def refuse_unknown_variables(arguments: Sequence[str]) -> None:
 
     Not for `run`: it stands before other people's work, which must not end for a variable of ours.
     """
-    given = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in RUN_VARIABLES)
+    others = (*RUN_VARIABLES, *REPORT_VARIABLES)
+    given = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in others)
     if not given or arguments[:1] == ["run"]:
         return
     import difflib  # noqa: PLC0415 - only where there is one to look up
 
     from gputally.cli.options import VARIABLES  # noqa: PLC0415 - as above
 
-    known = [name[len(PREFIX) :] for name in (*VARIABLES, *RUN_VARIABLES)]
+    known = [name[len(PREFIX) :] for name in (*VARIABLES, *others)]
     for name in given:
         if name not in VARIABLES:
             near = difflib.get_close_matches(name[len(PREFIX) :], known, n=1)

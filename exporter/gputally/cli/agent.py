@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -136,6 +135,13 @@ class Agent(ABC, Generic[S]):
             self.succeed()
         _deafen(loop)
 
+    def read_again(self) -> S:
+        """The settings that an agent started now would have. Takes as long as the disk does.
+
+        Raises click.UsageError.
+        """
+        return combine(self._config_file, self._told, type(self.settings))
+
     def web_report(self) -> WebReport:
         """The web server and the configuration about themselves. From any thread."""
         server, prices = self._server, self._prices
@@ -174,8 +180,7 @@ class Agent(ABC, Generic[S]):
             if self._config_file is None:
                 continue
             try:
-                read = partial(combine, self._config_file, self._told, type(self.settings))
-                self._put_into_force(await aside(read))
+                self._put_into_force(await aside(self.read_again))
             except click.UsageError as error:
                 logger.error("configuration kept: %s", error.format_message())  # noqa: TRY400 - says it all
                 self._reload_success = False
@@ -188,12 +193,12 @@ class Agent(ABC, Generic[S]):
         for name in sorted(own - RELOADABLE):
             if getattr(new, name) != getattr(self.settings, name):
                 logger.warning("%s changed; it takes effect at the next start", name)
-        self.adopt(new)
-        set_level(new.log_level)
         self.settings = replace(self.settings, **{name: getattr(new, name) for name in own & RELOADABLE})
         self._prices = self._price_files()
-        self._watch_prices()
         self._reload_success, self._reload_seconds = True, time.time()
+        self.adopt(new)  # what is published from here on shows all of it
+        self._watch_prices()
+        set_level(new.log_level)
         logger.info("configuration reloaded")
 
     def _price_files(self) -> PriceFiles:

@@ -4,7 +4,11 @@ import logging
 import time
 from pathlib import Path
 
+import click
+
 from gputally.cli.agent import Agent, CannotStart
+from gputally.cli.aside import aside
+from gputally.cli.front import check_front
 from gputally.cli.options import Told
 from gputally.cli.renewal import Trial, may_renew, renew
 from gputally.collect.page import Page
@@ -19,6 +23,7 @@ from gputally.node.state import StateFolderInUse
 
 logger = logging.getLogger(__name__)
 LISTS_AGAIN_SECONDS = 600.0  # after crashes, so long without the driver's lists of processes
+REFUSED_SECONDS = 60.0  # from one look at a bad configuration to the next
 READY_AGE_INTERVALS = 5  # a sample older than this many intervals is no answer to "ready?"
 
 
@@ -30,6 +35,7 @@ class NodeAgent(Agent[NodeSettings]):
     def __init__(self, settings: NodeSettings, config_file: Path | None, told: Told) -> None:
         self.sampler: Sampler
         self._began = time.monotonic()
+        self._refused_at = -REFUSED_SECONDS
         self._trial = Trial("nvml" if settings.source == "auto" else settings.source)
         super().__init__(settings, config_file, told, Page(lambda: self.sampler.latest))
 
@@ -87,7 +93,7 @@ class NodeAgent(Agent[NodeSettings]):
 
     async def is_over(self) -> bool:
         """After a driver upgrade, when memory has grown too far, or some time after crashes."""
-        return may_renew() and await self._renewal_is_due()
+        return may_renew() and await self._renewal_is_due() and await self._would_start()
 
     async def _renewal_is_due(self) -> bool:
         latest = self.sampler.latest
@@ -100,6 +106,18 @@ class NodeAgent(Agent[NodeSettings]):
         if not self.sampler.session.renew_process:
             return False
         return await self._trial.passes(urgent=not any(gpu.up for gpu in latest.gpus))
+
+    async def _would_start(self) -> bool:
+        """Whether the files are such that a fresh process would start; a bad one is no end of metering."""
+        if time.monotonic() - self._refused_at < REFUSED_SECONDS:
+            return False
+        try:
+            await aside(lambda: check_front(self.read_again()))
+        except click.UsageError as error:
+            self._refused_at = time.monotonic()
+            logger.error("not starting afresh: %s", error.format_message())  # noqa: TRY400 - says it all
+            return False
+        return True
 
 
 def summary(snapshot: Snapshot) -> str:

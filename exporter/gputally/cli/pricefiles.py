@@ -20,7 +20,7 @@ from gputally.tariff import Series
 
 logger = logging.getLogger(__name__)
 CARBON_COLUMN = "grams_per_kwh"
-LOOK_SECONDS = 20.0  # from one look to the next
+LOOK_SECONDS = 10.0  # from one look to the next
 AGAIN_SECONDS = 60.0  # a file that could not be used is tried again, though it seems to be the same
 
 

@@ -1,5 +1,5 @@
-/* Put in front of the C library by LD_PRELOAD: clocks that step and a disk that is full or read-only, for one
- * folder, as a test asks for in a shared control file. Everything else goes through untouched.
+/* Put in front of the C library by LD_PRELOAD: clocks that step and a disk that is full, read-only or silent, for
+ * one folder, as a test asks for in a shared control file. Everything else goes through untouched.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,6 +21,7 @@ struct control {
     int64_t boot_step_ns;  /* added to CLOCK_BOOTTIME */
     int64_t file_limit;    /* bytes that a file in the folder may have; below 0: any number */
     int64_t open_errno;    /* what opening a file in the folder for writing fails with; 0: it does not */
+    int64_t open_hangs;    /* whether opening a file in the folder returns no more, until it may */
 };
 
 static volatile struct control *control;
@@ -91,6 +92,8 @@ int open64(const char *path, int flags, ...)
     va_start(arguments, flags);
     mode_t mode = (flags & (O_CREAT | O_TMPFILE)) ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
+    while (control != NULL && control->open_hangs && in_folder(path))
+        usleep(10000);
     if (control != NULL && control->open_errno && (flags & (O_WRONLY | O_RDWR | O_CREAT)) && in_folder(path)) {
         errno = (int)control->open_errno;
         return -1;

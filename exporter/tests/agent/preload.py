@@ -23,6 +23,7 @@ class _Control(ctypes.Structure):
         ("boot_step_ns", ctypes.c_int64),
         ("file_limit", ctypes.c_int64),
         ("open_errno", ctypes.c_int64),
+        ("open_hangs", ctypes.c_int64),
     )
 
 
@@ -30,7 +31,7 @@ class Preload:
     """The control of one program. `env` makes it begin; `folder` is where its disk may fail."""
 
     def __init__(self, library: Path, path: Path, folder: Path) -> None:
-        path.write_bytes(bytes(_Control(0, 0, -1, 0)))
+        path.write_bytes(bytes(_Control(0, 0, -1, 0, 0)))
         with path.open("r+b") as file:
             self._raw: Any = _Control.from_buffer(mmap.mmap(file.fileno(), ctypes.sizeof(_Control)))
         self.env = {
@@ -56,9 +57,13 @@ class Preload:
         """Let opening a file in the folder for writing fail."""
         self._raw.open_errno = errno
 
+    def hang_disk(self) -> None:
+        """Let opening a file in the folder not return, as on a file server that does not answer."""
+        self._raw.open_hangs = 1
+
     def heal_disk(self) -> None:
-        """End both faults of the disk."""
-        self._raw.file_limit, self._raw.open_errno = -1, 0
+        """End all faults of the disk."""
+        self._raw.file_limit, self._raw.open_errno, self._raw.open_hangs = -1, 0, 0
 
 
 @pytest.fixture(scope="session")

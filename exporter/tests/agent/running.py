@@ -1,4 +1,4 @@
-"""A real `gputally node` in a process of its own, as a test sees it: scrapes, log lines, signals, /proc.
+"""A real agent in a process of its own, as a test sees it: scrapes, log lines, signals, /proc.
 
 Nothing here knows what is right; that is for the tests. Waiting is always polling under a deadline, so that a
 loaded machine makes a test slower and not red.
@@ -25,12 +25,6 @@ __all__ = ["PROGRAM", "RunningAgent", "Scrape", "Series", "Watch"]
 
 PROGRAM = Path(sys.executable).parent / "gputally"
 _SERVING = re.compile(r"serving http on ([0-9.]+):([0-9]+)")
-_DEFAULTS = {
-    "--web.listen-address": "127.0.0.1:0",
-    "--sample.interval": "250ms",
-    "--log.level": "info",
-    "--jobs.announce": "0s",  # a test does not wait a minute
-}
 _POLL_S = 0.05
 
 
@@ -41,11 +35,19 @@ class RunningAgent:
     leaves the state out.
     """
 
+    command = "node"
+    defaults: Mapping[str, str] = {
+        "--web.listen-address": "127.0.0.1:0",
+        "--sample.interval": "250ms",
+        "--log.level": "info",
+        "--jobs.announce": "0s",  # a test does not wait a minute
+    }
+
     def __init__(self, folder: Path, *flags: str, env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.state_dir = folder / "state"
         self.log_file = folder / "agent.log"
-        options = {**_DEFAULTS, "--state.dir": str(self.state_dir)}
+        options = {**self.defaults, "--state.dir": str(self.state_dir)}
         switches = []
         for flag in flags:
             name, is_option, value = flag.partition("=")
@@ -67,7 +69,7 @@ class RunningAgent:
         self._log_from = len(self.log)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [PROGRAM, "node", *self.flags],
+                [PROGRAM, self.command, *self.flags],
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

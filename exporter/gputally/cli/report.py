@@ -1,0 +1,194 @@
+"""`gputally report`: what was used, what it cost and what was wasted, asked of Prometheus. Writes nothing."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gputally.cli.reportflags import CLUSTER, PASSWORD, PRICE, RANGE, REACH, SHAPE, TABLE_ROWS, WHO, by, given
+from gputally.model.clock import system_clock
+
+if TYPE_CHECKING:  # nothing of it is needed to print --help
+    from gputally.report.access import Access
+    from gputally.report.asking import Inquiry
+    from gputally.report.sheet import Sheet
+    from gputally.tariff.schedule import Schedule
+
+_SECOND_NS = 1_000_000_000
+_WORTH_A_BAR = 12  # questions: fewer are over before anybody looks
+Flags = Mapping[str, Any]
+T = TypeVar("T")
+# A report: of an inquiry, by what, and of whom only.
+Make = Callable[["Inquiry", tuple[str, ...], Mapping[str, Sequence[str]]], "Sheet"]
+
+
+@click.group(no_args_is_help=False)
+def report() -> None:
+    """Say what was used, what it cost and what was wasted, asked of Prometheus.
+
+    Exit status: 0 a report, 1 none can be had, 2 wrong usage.
+    """
+
+
+@report.command()
+@given(
+    *RANGE,
+    by("", "cluster", "team", "user", "model", "scheduler", "state", "day"),
+    *WHO,
+    CLUSTER,
+    *SHAPE,
+    *REACH,
+)
+def jobs(**flags: Any) -> None:  # noqa: ANN401 - click's own
+    """Jobs that ran: each with all that it used by its end, or until now."""
+    from gputally.report import jobs as jobs_report  # noqa: PLC0415 - not before the flags are right
+
+    _write(flags, jobs_report.jobs)
+
+
+def _team_command(name: str, text: str) -> None:
+    @report.command(name=name, help=text)
+    @given(*RANGE, by(name.removesuffix("s"), *_TEAM_KEYS), *WHO, CLUSTER, PRICE, *SHAPE, *REACH)
+    def command(**flags: Any) -> None:  # noqa: ANN401 - as above
+        from gputally.report.anew import by_team_anew  # noqa: PLC0415 - as above
+        from gputally.report.usage import by_team  # noqa: PLC0415
+
+        file = flags["price_file"]
+        schedule = _schedule(file)
+        if schedule is None:
+            _write(flags, lambda inquiry, columns, only: by_team(inquiry, name, columns, only))
+        else:
+            _write(
+                flags,
+                lambda inquiry, columns, only: by_team_anew(inquiry, name, columns, only, file, schedule),
+            )
+
+
+_TEAM_KEYS = ("cluster", "team", "user", "model", "day")
+_team_command("teams", "Teams: energy, cost, hours, what was unused, jobs.")
+_team_command("users", "The same by user.")
+_team_command("models", "The same by model.")
+
+
+@report.command()
+@given(*RANGE, by("gpu", "gpu", "name", "instance", "cluster", "day"), CLUSTER, PRICE, *SHAPE, *REACH)
+def gpus(**flags: Any) -> None:  # noqa: ANN401 - as above
+    """GPUs: energy, cost, hours up and busy; jobs or none."""
+    from gputally.report.anew import by_gpu_anew  # noqa: PLC0415 - as above
+    from gputally.report.usage import by_gpu  # noqa: PLC0415
+
+    file = flags["price_file"]
+    schedule = _schedule(file)
+    if schedule is None:
+        _write(flags, by_gpu)
+    else:
+        _write(flags, lambda inquiry, columns, only: by_gpu_anew(inquiry, columns, only, file, schedule))
+
+
+@report.command()
+@given(by("gpu", "gpu", "name", "instance", "cluster"), CLUSTER, *SHAPE, *REACH)
+def today(**flags: Any) -> None:  # noqa: ANN401 - as above
+    """What today has cost so far, and yesterday, by the site's calendar."""
+    from gputally.report import today as today_report  # noqa: PLC0415 - as above
+    from gputally.report.questions import matching  # noqa: PLC0415
+
+    _write(
+        {**flags, "from_text": "yesterday", "to_text": "today"},
+        lambda inquiry, columns, only: today_report.today(inquiry, columns, matching(only)),
+    )
+
+
+@report.command()
+@given(*RANGE, by("team,user", *_TEAM_KEYS), *WHO, CLUSTER, *SHAPE, *REACH)
+def waste(**flags: Any) -> None:  # noqa: ANN401 - as above
+    """What was held and not used, and what nobody held: energy, cost, hours; dearest first."""
+    from gputally.report import waste as waste_report  # noqa: PLC0415 - as above
+
+    _write(flags, waste_report.waste)
+
+
+def _write(flags: Flags, make: Make) -> None:
+    """Ask, lay out, print one page."""
+    from gputally.report import shown  # noqa: PLC0415 - as above
+
+    sheet = _told(lambda: _sheet(flags, make))
+    form = flags["form"]
+    click.echo({"table": shown.as_table, "csv": shown.as_csv, "json": shown.as_json}[form](sheet))
+    if form == "csv":
+        for note in sheet.notes:
+            click.echo(f"gputally report: note: {note}", err=True)
+    sys.stdout.flush()
+
+
+def _sheet(flags: Flags, make: Make) -> "Sheet":
+    from gputally.report.asking import Inquiry  # noqa: PLC0415 - as above
+    from gputally.report.prometheus import Prometheus  # noqa: PLC0415
+    from gputally.report.site import find_range  # noqa: PLC0415
+
+    server = Prometheus(_access(flags))
+    now_s = system_clock().wall_ns // _SECOND_NS
+    texts = (flags["from_text"], flags["to_text"])
+    whole, note = find_range(server, texts, flags["timezone"], now_s)
+    inquiry = Inquiry(server, whole, now_s, _bar)
+    if note is not None:
+        inquiry.note(note)
+    only = {name.removeprefix("only_"): values for name, values in flags.items() if name.startswith("only_")}
+    sheet = make(inquiry, flags["by"], only)
+    for warning in server.warnings:
+        sheet = sheet.noted(f"Prometheus warns: {warning}")
+    limit = flags["limit"]
+    if limit is None:
+        limit = TABLE_ROWS if flags["form"] == "table" else 0
+    return sheet.turned(flags["page"], limit)
+
+
+def _access(flags: Flags) -> "Access":
+    from gputally.report.access import Access, read_password  # noqa: PLC0415 - as above
+
+    file = flags["password_file"]
+    password = os.environ.get(PASSWORD, "")
+    if file is not None and password:
+        raise click.UsageError(f"either --prometheus.password-file or {PASSWORD}")
+    return Access(
+        flags["url"],
+        flags["user"],
+        password if file is None else read_password(file),
+        flags["tenant"],
+        flags["ca_file"],
+        flags["cert_file"],
+        flags["key_file"],
+        insecure=flags["insecure"],
+        timeout_s=flags["timeout_ns"] / _SECOND_NS,
+    )
+
+
+def _schedule(file: Path | None) -> "Schedule | None":
+    from gputally.report.reprice import read_schedule  # noqa: PLC0415 - as above
+
+    return _told(lambda: read_schedule(file)) if file is not None else None
+
+
+def _told(ask: Callable[[], T]) -> T:
+    """What went wrong, as the command line says it."""
+    from gputally.report.failures import ReportError, WrongQuestion  # noqa: PLC0415 - as above
+
+    try:
+        return ask()
+    except WrongQuestion as error:
+        raise click.UsageError(str(error)) from None
+    except ReportError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _bar(questions: int) -> Iterator[Callable[[], object]]:
+    """A progress bar, for who looks and would wait."""
+    if questions < _WORTH_A_BAR or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    with click.progressbar(length=questions, label="asking Prometheus", file=sys.stderr) as bar:
+        yield lambda: bar.update(1)

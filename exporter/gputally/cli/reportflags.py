@@ -1,0 +1,141 @@
+"""The flags of `gputally report`: how Prometheus is reached, which time, whose rows, in which form."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from gputally.cli.values import Duration, GivenPath
+
+F = TypeVar("F", bound=Callable[..., Any])
+PASSWORD = "GPUTALLY_PROMETHEUS_PASSWORD"  # noqa: S105 - the name of the variable; there is no flag of it
+_FILE = GivenPath(dir_okay=False)
+_SECOND_NS = 1_000_000_000
+TABLE_ROWS = 50
+
+
+def _reach(flag: str, text: str, name: str = "", **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own
+    """A flag of how Prometheus is reached; every site sets it once, in a variable."""
+    variable = "GPUTALLY_" + flag.removeprefix("--").upper().replace(".", "_").replace("-", "_")
+    known = name or flag.removeprefix("--prometheus.").removeprefix("--").replace("-", "_")
+    return click.option(flag, known, help=text, envvar=variable, show_envvar=True, **more)
+
+
+REACH = (
+    _reach("--prometheus.url", "Where Prometheus is.", default="http://127.0.0.1:9090", show_default=True),
+    _reach("--prometheus.user", "User, for basic authentication."),
+    _reach(
+        "--prometheus.password-file",
+        f"File with the password in one line; or its variable, {PASSWORD}.",
+        type=_FILE,
+    ),
+    _reach("--prometheus.ca-file", "Certificates by which the server is known, PEM.", type=_FILE),
+    _reach("--prometheus.cert-file", "Our certificate, PEM.", type=_FILE),
+    _reach("--prometheus.key-file", "Its key, where it is in a file of its own.", type=_FILE),
+    _reach("--prometheus.insecure", "Take any certificate of the server.", is_flag=True),
+    _reach("--tenant", "X-Scope-OrgID, for Mimir, Cortex and Thanos."),
+    _reach(
+        "--timeout",
+        "Longest wait for one answer.",
+        "timeout_ns",
+        type=Duration(_SECOND_NS, 600 * _SECOND_NS),
+        default="60s",
+        show_default=True,
+    ),
+    _reach("--timezone", "Time zone of days and hours; that of the site if none is given."),
+)
+SHAPE = (
+    click.option(
+        "--limit",
+        help=f"Rows of a page; 0: all. A table has {TABLE_ROWS} if nothing is said, CSV and JSON have all.",
+        type=click.IntRange(0, 1_000_000),
+    ),
+    click.option(
+        "--page", help="Which page.", type=click.IntRange(1, 1_000_000), default=1, show_default=True
+    ),
+    click.option(
+        "--format",
+        "form",
+        help="For people or for programs.",
+        default="table",
+        show_default=True,
+        type=click.Choice(["table", "csv", "json"]),
+    ),
+)
+RANGE = (
+    click.option(
+        "--from",
+        "from_text",
+        help="Since when: 24h, 7d, today, yesterday, month, 2026-03, 2026-03-05, 2026-03-05T12:00.",
+        default="24h",
+        show_default=True,
+    ),
+    click.option(
+        "--to",
+        "to_text",
+        help="Until when; a day or month is meant to its end. Now, or the end of the "
+        "day or month that --from names, if nothing is said.",
+        default="",
+    ),
+)
+
+
+def _values(name: str, text: str) -> Callable[[F], F]:
+    return click.option(
+        f"--{name}", f"only_{name}", help=f"{text} May be given several times.", multiple=True
+    )
+
+
+CLUSTER = _values("cluster", "Only this cluster.")
+WHO = (
+    _values("team", "Only this team."),
+    _values("user", "Only this user."),
+    _values("model", "Only this model."),
+)
+PRICE = click.option(
+    "--re-price",
+    "price_file",
+    type=_FILE,
+    help="Price the range anew, with the tariff of this configuration file.",
+)
+
+
+class By(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
+    """`team,user,day`: what rows are grouped by."""
+
+    name = "columns"
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        self.known = known
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, ...]:
+        """Known columns, each once; days come first."""
+        if isinstance(value, tuple):
+            return value
+        names = [name.strip() for name in value.split(",")] if value else []
+        for name in names:
+            if name not in self.known:
+                self.fail(f"{name!r} is none of {', '.join(self.known)}", param, ctx)
+        return tuple(sorted(dict.fromkeys(names), key=lambda name: name != "day"))
+
+
+def by(default: str, *known: str) -> Callable[[F], F]:
+    """`--by` with the columns that it may name."""
+    text = f"What rows are grouped by: some of {', '.join(known)}."
+    return click.option("--by", help=text, type=By(known), default=default, show_default=bool(default))
+
+
+def given(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Give a command options, in this order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
