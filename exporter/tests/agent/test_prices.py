@@ -96,7 +96,7 @@ def test_a_file_of_prices_changes_them_by_itself_and_a_bad_one_does_not(
 def test_a_bad_file_of_prices_is_no_end_of_metering_when_the_process_is_to_be_renewed(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
-    """After a driver upgrade the old process goes on with the old driver; one that cannot start is no successor."""
+    """After a driver upgrade the old process goes on: one that cannot start is no successor."""
     folder = tmp_path / "lib"
     folder.mkdir()
     installed = folder / "libnvidia-ml.so.1"
