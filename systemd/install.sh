@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
-# Installs the node agent as a service: `sudo systemd/install.sh`. Safe to run again: it upgrades, and keeps settings.
+# Installs agents as services, and upgrades them. Safe to run again: settings are kept.
+#
+#   sudo systemd/install.sh              the node agent, on every machine with GPUs
+#   sudo systemd/install.sh site         the site agent, on one machine of the cluster
+#   sudo systemd/install.sh node site    both, as on a workstation
 #
 # DESTDIR=somewhere puts the files there and starts nothing, for packages and for tests.
 set -euo pipefail
@@ -10,6 +14,14 @@ fail() {
   echo "install.sh: $*" >&2
   exit 1
 }
+
+[ $# -gt 0 ] || set -- node
+for agent in "$@"; do
+  case $agent in
+    node | site) ;;
+    *) fail "$agent: expected node or site" ;;
+  esac
+done
 
 if [ -z "$root" ]; then
   [ "$(id -u)" -eq 0 ] || fail "please run as root: sudo $0"
@@ -22,19 +34,34 @@ if [ -z "$root" ]; then
     fail "pip could not install gputally (see above)"
 fi
 
-install -D -m 0644 "$here/gputally-node.service" "$root/etc/systemd/system/gputally-node.service"
-install -D -m 0644 "$here/run-gputally-runs.mount" "$root/etc/systemd/system/run-gputally-runs.mount"
-install -D -m 0755 "$here/gputally" "$root/usr/local/bin/gputally"
-install -D -m 0644 "$here/gputally.tmpfiles.conf" "$root/etc/tmpfiles.d/gputally.conf"
-if [ ! -e "$root/etc/gputally/gputally-node.env" ]; then
-  install -D -m 0644 "$here/gputally-node.env" "$root/etc/gputally/gputally-node.env"
-fi
+put_agent() {
+  install -D -m 0644 "$here/gputally-$1.service" "$root/etc/systemd/system/gputally-$1.service"
+  if [ ! -e "$root/etc/gputally/gputally-$1.env" ]; then
+    install -D -m 0644 "$here/gputally-$1.env" "$root/etc/gputally/gputally-$1.env"
+  fi
+}
 
-if [ -z "$root" ]; then
-  systemd-tmpfiles --create gputally.conf
+start_agent() {
   systemctl daemon-reload
-  systemctl enable --quiet gputally-node.service
-  systemctl enable --quiet --now run-gputally-runs.mount
-  systemctl restart gputally-node.service
-  echo "gputally-node runs: curl -s http://127.0.0.1:9836/metrics"
-fi
+  systemctl enable --quiet "gputally-$1.service"
+  systemctl restart "gputally-$1.service"
+  echo "gputally-$1 runs: curl -s http://127.0.0.1:$2/metrics"
+}
+
+install -D -m 0755 "$here/gputally" "$root/usr/local/bin/gputally"
+for agent in "$@"; do
+  put_agent "$agent"
+  if [ "$agent" = node ]; then
+    install -D -m 0644 "$here/run-gputally-runs.mount" "$root/etc/systemd/system/run-gputally-runs.mount"
+    install -D -m 0644 "$here/gputally.tmpfiles.conf" "$root/etc/tmpfiles.d/gputally.conf"
+  fi
+  [ -z "$root" ] || continue
+  if [ "$agent" = node ]; then
+    systemd-tmpfiles --create gputally.conf
+    systemctl daemon-reload
+    systemctl enable --quiet --now run-gputally-runs.mount
+    start_agent node 9836
+  else
+    start_agent site 9837
+  fi
+done

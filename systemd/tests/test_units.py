@@ -1,4 +1,4 @@
-"""The unit is valid, as closed as it says, and its settings are settings that the agent has."""
+"""The units are valid, as closed as they say, and their settings are settings that the agents have."""
 
 import configparser
 import os
@@ -13,10 +13,12 @@ import pytest
 from click.core import Option
 
 from gputally.cli.node import node
+from gputally.cli.site import site
 from gputally.config.settings import NodeSettings
 
 SYSTEMD = Path(__file__).parents[1]
 UNITS = sorted(SYSTEMD.glob("*.service"))
+AGENTS = {"node": node, "site": site}
 EXPOSURE = 20  # tenths; node_exporter's own unit has 92
 DROP_IN_EXPOSURE = 23  # with the two capabilities that reading other users' environments takes
 
@@ -116,32 +118,50 @@ def test_the_unit_says_ready_is_watched_and_never_gives_up(unit: Path) -> None:
     assert parser["Unit"]["StartLimitIntervalSec"] == "0"
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
-def test_both_names_of_the_driver_are_allowed_and_devices_are_not_hidden(unit: Path) -> None:
-    text = unit.read_text()
+def test_each_agent_has_its_unit() -> None:
+    assert {unit.name for unit in UNITS} == {f"gputally-{name}.service" for name in AGENTS}
+
+
+def test_both_names_of_the_driver_are_allowed_and_devices_are_not_hidden() -> None:
+    text = (SYSTEMD / "gputally-node.service").read_text()
     allowed = re.findall(r"^DeviceAllow=(\S+)", text, re.MULTILINE)
     assert {"char-nvidia", "char-nvidia-frontend"} <= set(allowed)
     assert "\nPrivateDevices=" not in text
 
 
-def test_variables_of_the_environment_file_are_the_agents() -> None:
+def test_the_site_agent_sees_no_device_keeps_nothing_and_is_the_more_closed_of_the_two() -> None:
+    """All that the node's unit closes is closed here too, word for word."""
+    service = read(SYSTEMD / "gputally-site.service")["Service"]
+    assert (service["PrivateDevices"], service["DevicePolicy"]) == ("yes", "closed")
+    assert not {"DeviceAllow", "StateDirectory", "Environment", "SupplementaryGroups"} & set(service)
+    closed = read(SYSTEMD / "gputally-node.service")["Service"]
+    own = {"EnvironmentFile", "Environment", "ExecStart", "StateDirectory", "StateDirectoryMode"}
+    own |= {"DeviceAllow", "MemoryHigh", "MemoryMax", "TasksMax", "OOMScoreAdjust"}
+    assert {key: service.get(key) for key in set(closed) - own} == {
+        key: closed[key] for key in set(closed) - own
+    }
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_variables_of_the_environment_file_are_the_agents(name: str) -> None:
     """A misspelt one would be silently without effect."""
-    known = {option.envvar for option in node.params if isinstance(option, Option)}
-    named = re.findall(r"^#?(GPUTALLY_\w+)=", (SYSTEMD / "gputally-node.env").read_text(), re.MULTILINE)
+    known = {option.envvar for option in AGENTS[name].params if isinstance(option, Option)}
+    named = re.findall(r"^#?(GPUTALLY_\w+)=", (SYSTEMD / f"gputally-{name}.env").read_text(), re.MULTILINE)
     assert named
     assert set(named) <= known
 
 
-def test_the_agent_tells_systemd_that_it_is_ready_alive_and_stopping(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", AGENTS)
+def test_the_agent_tells_systemd_that_it_is_ready_alive_and_stopping(name: str, tmp_path: Path) -> None:
     """The command line of the unit, with a socket in place of systemd's."""
-    command = read(SYSTEMD / "gputally-node.service")["Service"]["ExecStart"].split()
+    command = read(SYSTEMD / f"gputally-{name}.service")["Service"]["ExecStart"].split()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(30)
         environment = os.environ | {
             "NOTIFY_SOCKET": str(tmp_path / "notify"),
             "WATCHDOG_USEC": "3000000",
-            "GPUTALLY_SOURCE": "simulated",
+            "GPUTALLY_SOURCE": "simulated",  # the node's; the site agent does not ask
             "GPUTALLY_STATE_DIR": str(tmp_path / "state"),
             "GPUTALLY_WEB_LISTEN_ADDRESS": "127.0.0.1:0",
         }
@@ -164,12 +184,59 @@ def test_the_agent_tells_systemd_that_it_is_ready_alive_and_stopping(tmp_path: P
             agent.wait()
 
 
-def test_the_installer_puts_files_in_place_and_keeps_settings(tmp_path: Path) -> None:
-    def install() -> None:
-        environment = os.environ | {"DESTDIR": str(tmp_path)}
-        subprocess.run([SYSTEMD / "install.sh"], env=environment, check=True, capture_output=True)
+def install(root: Path, *agents: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [SYSTEMD / "install.sh", *agents],
+        env=os.environ | {"DESTDIR": str(root)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
 
-    install()
+
+def files(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+NODE_FILES = {
+    "etc/gputally/gputally-node.env",
+    "etc/systemd/system/gputally-node.service",
+    "etc/systemd/system/run-gputally-runs.mount",
+    "etc/tmpfiles.d/gputally.conf",
+    "usr/local/bin/gputally",
+}
+SITE_FILES = {
+    "etc/gputally/gputally-site.env",
+    "etc/systemd/system/gputally-site.service",
+    "usr/local/bin/gputally",
+}
+
+
+@pytest.mark.parametrize(
+    ("agents", "wanted"),
+    [
+        ((), NODE_FILES),
+        (("node",), NODE_FILES),
+        (("site",), SITE_FILES),
+        (("node", "site"), NODE_FILES | SITE_FILES),
+    ],
+    ids=["by itself", "node", "site", "both"],
+)
+def test_the_installer_puts_the_agents_in_place_that_are_asked_for(
+    tmp_path: Path, agents: tuple[str, ...], wanted: set[str]
+) -> None:
+    assert install(tmp_path, *agents).returncode == 0
+    assert files(tmp_path) == wanted
+
+
+def test_the_installer_refuses_what_is_no_agent_before_anything_is_written(tmp_path: Path) -> None:
+    done = install(tmp_path, "node", "all")
+    assert (done.returncode, done.stderr) == (1, "install.sh: all: expected node or site\n")
+    assert files(tmp_path) == set()
+
+
+def test_the_installer_puts_files_in_place_and_keeps_settings(tmp_path: Path) -> None:
+    assert install(tmp_path).returncode == 0
     path = read(SYSTEMD / "gputally-node.service")["Service"]["EnvironmentFile"].removeprefix("-/")
     settings = tmp_path / path
     assert settings.read_text() == (SYSTEMD / "gputally-node.env").read_text()
@@ -181,6 +248,6 @@ def test_the_installer_puts_files_in_place_and_keeps_settings(tmp_path: Path) ->
     assert folders.read_text() == (SYSTEMD / "gputally.tmpfiles.conf").read_text()
     settings.write_text("GPUTALLY_LOG_LEVEL=debug\n")
     unit.write_text("old")
-    install()
+    assert install(tmp_path).returncode == 0
     assert settings.read_text() == "GPUTALLY_LOG_LEVEL=debug\n"
     assert unit.read_text() == (SYSTEMD / "gputally-node.service").read_text()
