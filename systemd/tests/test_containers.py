@@ -3,6 +3,7 @@
 No container engine is needed: what can be known from the files is checked here.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ DOCKERFILE = (TOP / "exporter" / "Dockerfile").read_text()
 WORKFLOWS = sorted((TOP / ".github" / "workflows").glob("*.yml"))
 BUILD_FILES = [TOP / "docker-compose.yml", TOP / "exporter" / "Dockerfile", TOP / ".ci" / "run", *WORKFLOWS]
 
+NODES = ("node-gpu", "node-simulated")
 service = pytest.mark.parametrize("name", SERVICES)
 workflow = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.stem)
 
@@ -82,8 +84,8 @@ def test_ports_are_open_to_this_machine_alone(name: str) -> None:
 
 @service
 def test_health_is_watched(name: str) -> None:
-    """The agent's check is part of its image."""
-    assert ("healthcheck" in SERVICES[name]) != ("build" in SERVICES[name])
+    """The node agent's check is part of its image; who serves on another port has one of his own."""
+    assert ("healthcheck" in SERVICES[name]) != (name in NODES)
 
 
 @service
@@ -123,18 +125,16 @@ def test_alertmanager_finds_its_secrets_where_its_configuration_says() -> None:
 
 
 def test_the_agent_comes_with_gpus_or_simulated_and_never_both_by_itself() -> None:
-    profiles = {name: body["profiles"] for name, body in SERVICES.items() if "build" in body}
-    assert profiles == {"node-gpu": ["gpu"], "node-simulated": ["simulated"]}
+    profiles = {name: body.get("profiles") for name, body in SERVICES.items() if "build" in body}
+    assert profiles == {"node-gpu": ["gpu"], "node-simulated": ["simulated"], "site": None}
     (device,) = SERVICES["node-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["count"], "gpu" in device["capabilities"]) == ("nvidia", "all", True)
     assert SERVICES["node-gpu"]["volumes"] != SERVICES["node-simulated"]["volumes"]
 
 
 def test_prometheus_is_given_targets_that_are_services_of_this_file() -> None:
-    names = set(SERVICES) | {"node"}  # both agents answer to this one
-    assert all(
-        SERVICES[one]["networks"]["default"]["aliases"] == ["node"] for one in SERVICES if "node" in one
-    )
+    names = set(SERVICES) | {"node"}  # both node agents answer to this one
+    assert all(SERVICES[one]["networks"]["default"]["aliases"] == ["node"] for one in NODES)
     folder = TOP / "prometheus" / "targets-compose"
     assert {path.name for path in folder.iterdir()} == {
         path.name for path in (TOP / "prometheus" / "targets").iterdir()
@@ -154,10 +154,36 @@ def test_flags_are_the_programs_own(name: str, program: str) -> None:
         assert f"{flag.split('=')[0]}" in (shown.stdout + shown.stderr).replace("[no-]", "")
 
 
-@pytest.mark.parametrize("name", ["node-gpu", "node-simulated"])
+@pytest.mark.parametrize("name", [*NODES, "site"])
 def test_the_agent_understands_its_command(name: str) -> None:
     command = [sys.executable, "-m", "gputally", *SERVICES[name]["command"], "--help"]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    environment = os.environ | SERVICES[name].get("environment", {})
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_site_agent_serves_where_it_is_asked_for_and_sees_nothing_of_the_machine() -> None:
+    body = SERVICES["site"]
+    address = body["environment"]["GPUTALLY_WEB_LISTEN_ADDRESS"]
+    port = address.rpartition(":")[2]
+    assert body["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f":{port}/-/healthy" in body["healthcheck"]["test"][-1]
+    compile(body["healthcheck"]["test"][-1], "healthcheck", "exec")
+    (group,) = yaml.safe_load((TOP / "prometheus" / "targets-compose" / "site.yml").read_text())
+    assert group["targets"] == [f"site:{port}"]
+    assert not {"pid", "cgroup", "deploy"} & set(body)
+    assert body["volumes"] == []
+
+
+def test_sites_and_nodes_meet_by_their_cluster() -> None:
+    """Without the same label on both, no price would find its joules."""
+    for folder in ("targets", "targets-compose"):
+        groups = [
+            group
+            for name in ("node", "site")
+            for group in yaml.safe_load((TOP / "prometheus" / folder / f"{name}.yml").read_text())
+        ]
+        assert [group["labels"]["cluster"] for group in groups] == ["default", "default"]
 
 
 def test_the_image_runs_the_agent_as_nobody_and_copies_what_is_there() -> None:
