@@ -14,8 +14,9 @@ import gputally
 from gputally.cli import COMMANDS, RUN_VARIABLES
 from gputally.cli.node import node
 from gputally.cli.options import VARIABLES, combine
+from gputally.cli.site import site
 from gputally.config.durations import format_ns
-from gputally.config.settings import NodeSettings
+from gputally.config.settings import NodeSettings, SiteSettings
 
 REPOSITORY = Path(gputally.__file__).parents[2]
 CONFIGURATION = REPOSITORY / "docs" / "configuration.md"
@@ -83,6 +84,12 @@ def test_the_table_of_flags_has_every_flag_with_its_default():
     names = {parameter.opts[0]: parameter.name for parameter in node.params}
     settings = {field.name for field in fields(NodeSettings)}
     assert rows() == {flag: shown(name) if name in settings else "" for flag, name in names.items()}
+
+
+def test_the_chapter_about_the_site_agent_has_its_flags_and_where_it_listens():
+    chapter = prose(CONFIGURATION).partition("## `gputally site`\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(--[a-z.-]+)`", chapter)) == {parameter.opts[0] for parameter in site.params}
+    assert f"`{SiteSettings().web_listen_address[0]}`" in chapter
 
 
 def test_the_rule_for_variables_stands_there_and_holds():
