@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from grafana.cost import cost
 from grafana.fleet import fleet
+from grafana.jobsboard import jobs_board
 from grafana.queries import Json
 
 FOLDER = Path(__file__).parent / "dashboards"
-PAGES: tuple[Callable[[], Json], ...] = (fleet,)
+PAGES: tuple[Callable[[], Json], ...] = (fleet, cost, jobs_board)
 
 
 def rendered() -> dict[Path, str]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from grafana.jobs import jobs, power_by_team
-from grafana.page import Line, page
+from grafana.page import Line, Opening, page
 from grafana.panels import Look, Steps, row, stat, timeseries
 from grafana.queries import AGENTS, SELECT_ALERTS, Json, instant, series, unit_of
 from grafana.tables import Column, table
@@ -45,7 +45,7 @@ def fleet() -> Json:
         (7, [(8, panel) for panel in _agents()]),
     ]
     about = "Health, load, power and energy of all GPUs that gputally meters."
-    return page(UID, "GPU fleet", about, lines, since="now-1h")
+    return page(UID, "GPU fleet", about, lines, opening=Opening("now-1h"))
 
 
 def _tiles() -> list[Json]:

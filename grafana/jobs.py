@@ -2,13 +2,13 @@
 
 from grafana.panels import Look, timeseries
 from grafana.queries import Json, series, unit_of
-from grafana.tables import Column, table
+from grafana.tables import Column, link, table
 
 JOULES_PER_KWH = "3.6e6"
 BY_JOB = "sum by (cluster, instance, job_id)"
 WATTS = Look(unit_of("gpu_power_watts"), minimum=0)
 LOAD = Look("percentunit", ((None, "blue"),), decimals=0, minimum=0, maximum=1)
-_STATES = {
+STATES = {
     "running": "green",
     "completed": "text",
     "failed": "red",
@@ -52,9 +52,9 @@ def jobs() -> Json:
         Column("Name", name="job_name"),
         Column("State", name="state", cell="color-text", width=90, mappings=(_state_colours(),)),
         Column("State", expr=state, hidden=True),
-        Column("Team", name="team", width=100),
-        Column("User", name="user", width=90),
-        Column("AI model", name="model"),
+        Column("Team", name="team", width=100, link=link("gputally-cost", "What the team spends", team="")),
+        Column("User", name="user", width=90, link=link("gputally-jobs", "The user's jobs", user="")),
+        Column("AI model", name="model", link=link("gputally-jobs", "The model's jobs", model="")),
         Column("By", name="scheduler", width=90),
         Column("By", expr=f"max by ({names}) (max_over_time(gpu_job_info{{}}[$__range]))", hidden=True),
         Column("Power now", expr=power, look=WATTS, width=100),
@@ -75,7 +75,7 @@ def _state_colours() -> Json:
     return {
         "options": {
             state: {"color": colour, "index": place, "text": state}
-            for place, (state, colour) in enumerate(_STATES.items())
+            for place, (state, colour) in enumerate(STATES.items())
         },
         "type": "value",
     }

@@ -1,18 +1,35 @@
 """A dashboard: variables, links, and panels placed on Grafana's grid of 24 columns."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from grafana.queries import AGENTS, DATASOURCE, Json
+from grafana.queries import Json
+from grafana.variables import machines
 
 TAG = "gputally"
 COLUMNS = 24
-REFRESH = "30s"
 SCHEMA_VERSION = 37  # the newest that Grafana 9.4 reads; later ones migrate it as they load it
 
 Line = tuple[int, Sequence[tuple[int, Json]]]  # height, and (width, panel) from left to right
 
 
-def page(uid: str, title: str, description: str, lines: Sequence[Line], *, since: str) -> Json:
+@dataclass(frozen=True)
+class Opening:
+    """What a reader finds: how far the page looks back, how often anew, and what there is to choose."""
+
+    since: str
+    refresh: str = "30s"
+    choices: Sequence[Json] = ()  # beside machines
+
+
+def page(
+    uid: str,
+    title: str,
+    description: str,
+    lines: Sequence[Line],
+    *,
+    opening: Opening,
+) -> Json:
     """Put panels into lines, number them, and say what belongs to the page as a whole."""
     return {
         "annotations": {"list": []},
@@ -23,11 +40,11 @@ def page(uid: str, title: str, description: str, lines: Sequence[Line], *, since
         "links": [_link_to_siblings()],
         "liveNow": False,
         "panels": _placed(lines),
-        "refresh": REFRESH,
+        "refresh": opening.refresh,
         "schemaVersion": SCHEMA_VERSION,
         "tags": [TAG],
-        "templating": {"list": _variables()},
-        "time": {"from": since, "to": "now"},
+        "templating": {"list": [*machines(), *opening.choices]},
+        "time": {"from": opening.since, "to": "now"},
         "timepicker": {},
         "timezone": "browser",
         "title": title,
@@ -52,52 +69,6 @@ def _placed(lines: Sequence[Line]) -> list[Json]:
             )
         top += height
     return placed
-
-
-def _variables() -> list[Json]:
-    datasource = {
-        "current": {},
-        "hide": 0,
-        "includeAll": False,
-        "label": "Data source",
-        "multi": False,
-        "name": "datasource",
-        "options": [],
-        "query": "prometheus",
-        "refresh": 1,
-        "regex": "",
-        "skipUrlSync": False,
-        "type": "datasource",
-    }
-    return [
-        datasource,
-        # A target without the label counts as well: hence not `.+`.
-        _labels("cluster", "Cluster", "up", everything=".*"),
-        _labels("job", "Job", 'gpu_up{cluster=~"$cluster"}'),
-        _labels("instance", "Instance", f'up{{cluster=~"$cluster", job=~"$job", {AGENTS}}}'),
-    ]
-
-
-def _labels(name: str, label: str, metric: str, *, everything: str = ".+") -> Json:
-    query = f"label_values({metric}, {name})"
-    return {
-        "allValue": everything,
-        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
-        "datasource": DATASOURCE,
-        "definition": query,
-        "hide": 0,
-        "includeAll": True,
-        "label": label,
-        "multi": True,
-        "name": name,
-        "options": [],
-        "query": {"query": query, "refId": "variable"},
-        "refresh": 2,
-        "regex": "",
-        "skipUrlSync": False,
-        "sort": 1,
-        "type": "query",
-    }
 
 
 def _link_to_siblings() -> Json:

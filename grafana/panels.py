@@ -42,8 +42,10 @@ class Look:
     minimum: float | None = None
     maximum: float | None = None
     sparkline: bool = True  # stat: how the number came to be
+    missing: str = "no data"  # stat: what stands where there is no number
     stacked: bool = False  # timeseries
     crowded: bool = False  # timeseries: one line a GPU; names in the tooltip, no legend, no filling
+    hourly: bool = False  # timeseries: bars, of hourly tiles, so no closer than an hour
     colors: Mapping[str, str] = field(default_factory=dict)  # timeseries: legend -> colour
 
     def defaults(self, color_mode: str, **more: Any) -> Json:  # noqa: ANN401 - JSON
@@ -60,21 +62,21 @@ class Look:
         }
 
 
-def stat(title: str, description: str, target: Json, look: Look) -> Json:
-    """One big number, and how it came to be in the background."""
+def stat(title: str, description: str, target: Json, look: Look, *, named: bool = False) -> Json:
+    """One big number, and how it came to be in the background; `named`: with its legend."""
     return panel(
         "stat",
         title,
         description,
         [target],
-        fieldConfig={"defaults": look.defaults("thresholds", noValue="no data"), "overrides": []},
+        fieldConfig={"defaults": look.defaults("thresholds", noValue=look.missing), "overrides": []},
         options={
             "colorMode": "value",
             "graphMode": "area" if look.sparkline else "none",
             "justifyMode": "auto",
             "orientation": "auto",
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-            "textMode": "value",
+            "textMode": "value_and_name" if named else "value",
         },
     )
 
@@ -86,9 +88,9 @@ def timeseries(title: str, description: str, targets: Sequence[Json], look: Look
         "axisColorMode": "text",
         "axisLabel": "",
         "axisPlacement": "auto",
-        "barAlignment": 0,
-        "drawStyle": "line",
-        "fillOpacity": 35 if look.stacked else 0 if look.crowded else 8,
+        "barAlignment": -1 if look.hourly else 0,  # a tile is about the time before it
+        "drawStyle": "bars" if look.hourly else "line",
+        "fillOpacity": 70 if look.hourly else 35 if look.stacked else 0 if look.crowded else 8,
         "gradientMode": "none",
         "hideFrom": {"legend": False, "tooltip": False, "viz": False},
         "lineInterpolation": "linear",
@@ -121,6 +123,7 @@ def timeseries(title: str, description: str, targets: Sequence[Json], look: Look
             },
             "tooltip": {"mode": "multi", "sort": "desc"},
         },
+        **({"interval": "1h"} if look.hourly else {}),
     )
 
 

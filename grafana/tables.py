@@ -1,6 +1,6 @@
 """Tables: one row a thing, one query a column, joined on the labels that the queries share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grafana.panels import Look, override, panel, thresholds
@@ -27,9 +27,18 @@ class Column:
     width: int | None = None
     mappings: tuple[Json, ...] = ()
     hidden: bool = False  # a query that only brings labels, or a label that only joins
+    link: Json | None = None  # where a click on the cell leads
+    needed: bool = False  # rows without a value here are left out
 
 
-def table(title: str, description: str, columns: Sequence[Column], *, sort: Sequence[str] = ()) -> Json:
+def table(
+    title: str,
+    description: str,
+    columns: Sequence[Column],
+    *,
+    sort: Sequence[str] = (),
+    descending: bool = False,
+) -> Json:
     """One row for each set of labels; columns stand in the order given, everything else is hidden."""
     queried = [column for column in columns if column.expr]
     fields = {column.name or _value_field(queried.index(column), len(queried)): column for column in columns}
@@ -52,13 +61,41 @@ def table(title: str, description: str, columns: Sequence[Column], *, sort: Sequ
         options={
             "footer": {"countRows": False, "fields": "", "reducer": ["sum"], "show": False},
             "showHeader": True,
-            "sortBy": [{"desc": False, "displayName": title} for title in sort],
+            "sortBy": [{"desc": descending, "displayName": title} for title in sort],
         },
         transformations=[
             {"id": "merge", "options": {}},
+            *[drop_without(field) for field, column in fields.items() if column.needed],
             {"id": "organize", "options": organize},
         ],
     )
+
+
+def drop_without(field: str) -> Json:
+    """A transformation that leaves rows out in which this field is empty."""
+    empty = {"config": {"id": "isNull", "options": {}}, "fieldName": field}
+    return {"id": "filterByValue", "options": {"filters": [empty], "match": "any", "type": "exclude"}}
+
+
+def words(texts: Mapping[str, tuple[str, str]]) -> Json:
+    """A mapping of values to (text, colour)."""
+    return {
+        "options": {
+            value: {"color": color, "index": place, "text": text}
+            for place, (value, (text, color)) in enumerate(texts.items())
+        },
+        "type": "value",
+    }
+
+
+def link(uid: str, title: str, **variables: str) -> Json:
+    """To another page about the same time and clusters; by default variables take the cell's own text."""
+    chosen = "".join(f"&var-{name}={value or '${__value.raw}'}" for name, value in variables.items())
+    return {
+        "targetBlank": False,
+        "title": title,
+        "url": f"/d/{uid}?${{__url_time_range}}&${{datasource:queryparam}}&${{cluster:queryparam}}{chosen}",
+    }
 
 
 def _value_field(number: int, queries: int) -> str:
@@ -74,6 +111,7 @@ def _override(column: Column) -> Json:
         "max": look.maximum,
         "mappings": list(column.mappings) or None,
         "custom.width": column.width,
+        "links": [column.link] if column.link else None,
     }
     if not column.expr:
         properties["unit"] = "string"  # else a name of digits, such as a job's, is shown as an amount

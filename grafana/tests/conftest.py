@@ -22,10 +22,19 @@ def panels(dashboard: Json) -> Iterator[Json]:
 
 
 def targets(dashboard: Json) -> Iterator[tuple[Json, Json]]:
-    """Every query, with its panel."""
+    """Every query, with its panel; durations that the reader may choose are those of the opened page."""
+    chosen = {one["name"]: one["current"]["value"] for one in variables(dashboard, "custom")}
     for panel in panels(dashboard):
         for target in panel["targets"]:
-            yield panel, target
+            expr = target["expr"]
+            for name, value in chosen.items():
+                expr = expr.replace(f"${name}", value)
+            yield panel, target | {"expr": expr}
+
+
+def variables(dashboard: Json, kind: str) -> list[Json]:
+    """The page's variables of one type, in their order."""
+    return [one for one in dashboard["templating"]["list"] if one["type"] == kind]
 
 
 DASHBOARDS: dict[str, Json] = {path.stem: json.loads(path.read_text()) for path in FILES}

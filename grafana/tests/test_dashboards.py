@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from grafana.build import rendered, stale
-from grafana.page import page
+from grafana.page import Opening, page
 from grafana.queries import select, unit_of
 from grafana.tests.conftest import DASHBOARDS, FILES, GRAFANA, Json
 from prometheus.tests.conftest import RULES
@@ -81,7 +81,7 @@ def test_panels_fill_the_grid_and_do_not_overlap(dashboard: Json) -> None:
 
 def test_a_line_that_does_not_fill_the_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="20 columns"):
-        page("x", "X", "", [(4, [(20, {"title": "too narrow"})])], since="now-1h")
+        page("x", "X", "", [(4, [(20, {"title": "too narrow"})])], opening=Opening("now-1h"))
 
 
 def test_titles_are_unique(dashboard: Json) -> None:

@@ -9,12 +9,16 @@ from typing import Any
 
 import promql_parser
 import pytest
-from grafana.tests.conftest import Json, panels
+from grafana.tests.conftest import QUERIES, Json, targets, variables
 from prometheus.tests.promql import bare_counters, matchers, metrics, nodes, parse, selectors
+from prometheus.tests.test_rules import LEVELS
+
+from gputally.catalogue import BY_NAME
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # Series that no variable of the page can select, and why.
 UNSELECTED = {"ALERTS": "an alert about the whole fleet names no job and no machine"}
+CHOICES = ("cluster", "job", "instance", "team", "user", "model")
 
 
 def variable(dashboard: Json, name: str) -> Json:
@@ -42,16 +46,14 @@ def test_template_job_and_template_instance(dashboard: Json, name: str, label: s
 
 def test_template_label_promql(dashboard: Json) -> None:
     """What label_values() asks for can be parsed."""
-    asked = [one for one in dashboard["templating"]["list"] if one["type"] == "query"]
-    for one in asked:
+    for one in variables(dashboard, "query"):
         found = re.fullmatch(r"label_values\((.+), \w+\)", one["query"]["query"])
         assert found
         assert parse(found.group(1))
 
 
 def test_template_on_time_change_reload(dashboard: Json) -> None:
-    asked = [one for one in dashboard["templating"]["list"] if one["type"] == "query"]
-    assert {one["refresh"] for one in asked} == {2}
+    assert {one["refresh"] for one in variables(dashboard, "query")} == {2}
 
 
 def test_panel_datasource(panel: Json) -> None:
@@ -72,9 +74,12 @@ KNOWN_UNITS = {
     "hertz",
     "joule",
     "kwatth",
+    "massg",
+    "none",
     "percentunit",
     "s",
     "short",
+    "time:MM-DD HH:mm",
     "watt",
 }
 
@@ -103,11 +108,67 @@ def test_target_rate_interval(query: str) -> None:
             assert node.args[0].range.total_seconds() == 61
 
 
-@pytest.mark.parametrize("label", ["job", "instance", "cluster"])
+def labels_of(metric: str) -> tuple[str, ...]:
+    """Which of the choices a series of this name can follow."""
+    level, is_recorded, _ = metric.partition(":")
+    labels = ("cluster", "job", "instance")
+    if is_recorded:
+        labels = LEVELS[level] or labels
+    elif metric.startswith("site_"):  # of all the cluster's machines, and from a job of its own
+        labels = ("cluster",)
+    return tuple(label for label in labels if label in CHOICES)
+
+
+@pytest.mark.parametrize("label", ["cluster", "job", "instance"])
 def test_target_job_and_target_instance(query: str, label: str) -> None:
+    """The cluster too. A recorded series follows the labels that its level has left."""
     for selector in selectors(query):
-        if selector.name not in UNSELECTED:
+        if label in labels_of(selector.name) and selector.name not in UNSELECTED:
             assert f'{label}=~"${label}"' in selector_text(selector)
+
+
+@pytest.mark.parametrize("label", ["team", "user", "model"])
+def test_amounts_of_teams_follow_what_is_chosen_of_them(query: str, label: str) -> None:
+    for selector in selectors(query):
+        if label in labels_of(selector.name):
+            assert f'{label}=~"${label}"' in selector_text(selector)
+
+
+def test_nothing_is_filtered_by_a_label_that_it_does_not_have(query: str) -> None:
+    """It would be empty whenever a choice is made."""
+    names = {"gpu_job_info"} | {name for name in metrics(query) if name.startswith("gpu_team_")}
+    for selector in selectors(query):
+        followed = {label for label in CHOICES if f'{label}=~"${label}"' in selector_text(selector)}
+        people = {"team", "user", "model"} if selector.name in names else set()
+        assert followed <= {*labels_of(selector.name), *people}
+
+
+def is_money(metric: str) -> bool:
+    """Whether a series is an amount in some currency."""
+    if metric in BY_NAME:
+        return "currency" in BY_NAME[metric].labels and not metric.endswith("_info")
+    return "cost" in metric and "audit" not in metric
+
+
+def test_two_currencies_are_never_added(query: str) -> None:
+    """Every amount is of the one currency that the page has chosen."""
+    for selector in selectors(query):
+        chosen = matchers(selector).get("currency")
+        assert chosen == ('="$currency"' if is_money(selector.name) else None)
+
+
+def test_the_currency_is_one_and_is_told_wherever_there_is_an_amount(dashboard: Json) -> None:
+    found = [one for one in variables(dashboard, "query") if one["name"] == "currency"]
+    assert not any(one["multi"] or one["includeAll"] for one in found)
+    for panel, target in targets(dashboard):
+        if any(is_money(name) for name in metrics(target["expr"])):
+            assert found
+            assert "$currency" in panel["title"] or is_ratio(panel, target), panel["title"]
+
+
+def is_ratio(panel: Json, target: Json) -> bool:
+    """Whether the amount is divided by another."""
+    return " / " in target["expr"] and panel["fieldConfig"]["defaults"]["unit"] == "percentunit"
 
 
 def selector_text(selector: Any) -> str:
@@ -115,8 +176,8 @@ def selector_text(selector: Any) -> str:
     return str(selector.prettify())
 
 
-def test_nothing_is_exempt_that_does_not_occur(dashboard: Json) -> None:
-    named = {name for panel in panels(dashboard) for one in panel["targets"] for name in metrics(one["expr"])}
+def test_nothing_is_exempt_that_does_not_occur() -> None:
+    named = {name for *_, target in QUERIES for name in metrics(target["expr"])}
     assert set(UNSELECTED) <= named
 
 

@@ -1,0 +1,37 @@
+"""What each GPU cost, whoever used it."""
+
+from grafana.ledger import ENERGY, HOURS, MONEY, total
+from grafana.panels import Look
+from grafana.queries import Json
+from grafana.spenders import TILES
+from grafana.tables import Column, link, table
+
+from gputally.report.questions import GPU
+
+_BY = ("cluster", "uuid")
+_HERE = " and on (cluster, uuid) gpu_info{}"
+_NOW = "max by (cluster, uuid, currency) (gpu:gpu_energy_cost_per_hour:rate5m{})"
+
+
+def cards() -> Json:
+    """GPUs that are there now: their machines are known, so these follow Job and Instance."""
+    columns = [
+        Column("Cluster", name="cluster", hidden=True),
+        Column("UUID", name="uuid", hidden=True),
+        Column("Currency", name="currency", hidden=True),
+        Column("Machine", name="instance", link=link("gputally-fleet", "This machine", instance="")),
+        Column("GPU", name="gpu", width=60),
+        Column("Model", name="name"),
+        Column("Model", expr="max by (cluster, instance, gpu, uuid, name) (gpu_info{})", hidden=True),
+        Column("Cost", expr=total(GPU["cost"], *_BY) + _HERE, look=MONEY, width=110),
+        Column("Energy", expr=total(GPU["kwh"], *_BY) + _HERE, look=ENERGY, width=110),
+        Column("Busy hours", expr=total(GPU["busy_hours"], *_BY) + _HERE, look=HOURS, width=110),
+        Column("Per hour, now", expr=_NOW, look=Look("none", decimals=3), width=120),
+    ]
+    return table(
+        "GPUs ($currency)",
+        f"What each GPU that is there now cost in the time range, whoever used it. {TILES}",
+        columns,
+        sort=("Cost",),
+        descending=True,
+    )

@@ -1,0 +1,156 @@
+"""Who spent it: teams, users and models over the page's time range, and hour by hour."""
+
+from dataclasses import replace
+
+from grafana.ledger import (
+    CARBON,
+    COST,
+    ENERGY,
+    HOURS,
+    MONEY,
+    NO_ONE,
+    NOBODY_COST,
+    NOBODY_KWH,
+    PART,
+    PRICE,
+    SHARE,
+    TEAM_GRAMS,
+    WASTE,
+    per_busy_hour,
+    per_hour,
+    total,
+    unused_share,
+    utilisation,
+    with_nobody,
+)
+from grafana.panels import Look, timeseries
+from grafana.queries import Json, series
+from grafana.tables import Column, link, table
+
+from gputally.report.questions import NOT_HELD, TEAM
+
+TILES = "Whole hours, the last of which has ended within the hour."
+_HOURLY = Look("none", minimum=0, stacked=True, hourly=True, colors={"nobody's": "text"})
+_NO_MODEL: Json = {
+    "options": {"match": "empty", "result": {"index": 0, "text": "(none)"}},
+    "type": "special",
+}
+
+
+def teams() -> Json:
+    """Every team and, as one more row, what is nobody's."""
+    cost = with_nobody(total(TEAM["cost"], "team"), total(NOBODY_COST))
+    energy = with_nobody(total(TEAM["kwh"], "team"), total(NOBODY_KWH))
+    held = with_nobody(total(TEAM["gpu_hours"], "team"), total(NOT_HELD))
+    of_all = f"({cost}) / on (currency) group_left () ({total(COST)} > 0)"
+    now = "sum by (team) (team:gpu_cost_per_hour:rate5m{})"
+    columns = [
+        Column("Currency", name="currency", hidden=True),
+        _name("Team", "team"),
+        Column("Cost", expr=cost, look=MONEY, width=100),
+        Column("Of all cost", expr=of_all, look=PART, cell="basic"),
+        Column("Energy", expr=energy, look=ENERGY, width=110),
+        Column("GPU hours", expr=held, look=HOURS, width=110),
+        Column("Utilisation", expr=utilisation("team"), look=SHARE, cell="basic"),
+        _unused("team"),
+        Column("Unused of cost", expr=unused_share("team"), look=WASTE, cell="basic"),
+        Column("Per busy GPU-hour", expr=per_busy_hour("team"), look=PRICE, width=145),
+        Column("Per hour, now", expr=now, look=MONEY, width=115),
+        Column("CO₂", expr=total(TEAM_GRAMS, "team"), look=CARBON, width=90),
+    ]
+    return _by_cost(
+        "Teams ($currency)",
+        f"What each team's jobs cost, held and used. {NO_ONE}: GPUs that no job held, and what could not be "
+        "given to one; with it the costs add up to those of all GPUs. Unused: spent while a job held a GPU "
+        f"and nothing of it ran. {TILES}",
+        columns,
+    )
+
+
+def users() -> Json:
+    """The same by person."""
+    by = ("team", "user")
+    columns = [
+        Column("Currency", name="currency", hidden=True),
+        _name("User", "user"),
+        _name("Team", "team"),
+        Column("Cost", expr=total(TEAM["cost"], *by), look=MONEY, width=90),
+        Column("Energy", expr=total(TEAM["kwh"], *by), look=ENERGY, width=95),
+        Column("GPU hours", expr=total(TEAM["gpu_hours"], *by), look=HOURS, width=95),
+        Column("Utilisation", expr=utilisation(*by), look=SHARE, cell="basic"),
+        _unused(*by),
+    ]
+    return _by_cost("Users ($currency)", f"The same by user. {TILES}", columns)
+
+
+def models() -> Json:
+    """The same by what was computed."""
+    columns = [
+        Column("Currency", name="currency", hidden=True),
+        Column("AI model", name="model", mappings=(_NO_MODEL,), link=_jobs_of("model"), width=130),
+        Column("Cost", expr=total(TEAM["cost"], "model"), look=MONEY, width=90),
+        Column("Energy", expr=total(TEAM["kwh"], "model"), look=ENERGY, width=95),
+        Column("GPU hours", expr=total(TEAM["gpu_hours"], "model"), look=HOURS, width=95),
+        Column("Utilisation", expr=utilisation("model"), look=SHARE, cell="basic"),
+        Column("Per busy GPU-hour", expr=per_busy_hour("model"), look=PRICE, width=145),
+    ]
+    about = f"The same by AI model, whoever ran it; (none): jobs that name no model. {TILES}"
+    return _by_cost("AI models ($currency)", about, columns)
+
+
+def cost_by_team() -> Json:
+    """Hour by hour, on top of each other."""
+    return timeseries(
+        "Cost per hour by team ($currency)",
+        "What an hour costs, divided among the teams; the mean of its hours where a bar stands for several. "
+        "Nobody's: GPUs that no job held, and what could not be given to one, of the whole cluster.",
+        [
+            series(per_hour(TEAM["cost"], "team"), "{{team}}"),
+            series(per_hour(NOBODY_COST), "nobody's"),
+        ],
+        replace(_HOURLY, unit=MONEY.unit),
+    )
+
+
+def energy_by_team() -> Json:
+    """The same in kWh."""
+    return timeseries(
+        "Energy per hour by team",
+        "What the GPUs use in an hour, divided among the teams; the mean of its hours where a bar stands for "
+        "several. Nobody's is of the whole cluster.",
+        [
+            series(per_hour(TEAM["kwh"], "team"), "{{team}}"),
+            series(per_hour(NOBODY_KWH), "nobody's"),
+        ],
+        replace(_HOURLY, unit=ENERGY.unit),
+    )
+
+
+def gpus_by_team() -> Json:
+    """Who had them."""
+    return timeseries(
+        "GPUs held by team",
+        "How many GPUs each team's jobs held, busy or not; the mean of an hour or of several. Nobody's: held "
+        "by no job, of the whole cluster.",
+        [
+            series(per_hour(TEAM["gpu_hours"], "team"), "{{team}}"),
+            series(per_hour(NOT_HELD), "nobody's"),
+        ],
+        replace(_HOURLY, unit=HOURS.unit),
+    )
+
+
+def _by_cost(title: str, description: str, columns: list[Column]) -> Json:
+    return table(title, description, columns, sort=("Cost",), descending=True)
+
+
+def _name(title: str, label: str) -> Column:
+    return Column(title, name=label, width=110, link=_jobs_of(label))
+
+
+def _jobs_of(label: str) -> Json:
+    return link("gputally-jobs", "Its jobs", **{label: ""})
+
+
+def _unused(*by: str) -> Column:
+    return Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=105)

@@ -1,0 +1,135 @@
+"""What was paid for and not used: GPUs that a job held idle, and GPUs that nobody held."""
+
+from grafana.ledger import (
+    COST,
+    ENERGY,
+    HOURS,
+    MONEY,
+    NOBODY_COST,
+    NOBODY_KWH,
+    SHARE,
+    WASTE,
+    per_hour,
+    total,
+    unused_share,
+    utilisation,
+)
+from grafana.panels import Look, stat, timeseries
+from grafana.queries import Json, instant, series
+from grafana.tables import Column, link, table, words
+
+from gputally.report.questions import NOT_HELD, TEAM
+
+REASONS = {
+    "idle": "No job held the GPU",
+    "no_process": "Above the baseline with no process there",
+    "no_activity": "Several jobs there, none seen computing",
+    "unresolved": "A process of which nobody knows the job",
+    "no_process_data": "The driver lists no processes",
+    "unused_slices": "MIG slices that nobody used",
+    "exporter_down": "The agent was not running",
+    "gap": "The GPU gave no readings",
+}
+
+
+def tiles() -> list[Json]:
+    """How much."""
+    wasted = f"{total(TEAM['unused_cost'])} + {total(NOBODY_COST)}"
+    return [
+        stat(
+            "Held, unused ($currency)",
+            "Spent while a job held a GPU and nothing of it ran, of the chosen teams, users and models.",
+            instant(total(TEAM["unused_cost"]), "unused"),
+            MONEY,
+        ),
+        stat(
+            "Held, unused GPU hours",
+            "Hours for which jobs held a GPU, less those in which they used it.",
+            instant(_unused_hours(), "hours"),
+            HOURS,
+        ),
+        stat(
+            "Nobody's ($currency)",
+            "Spent on GPUs that no job held, and what could not be given to a job, of the whole cluster.",
+            instant(total(NOBODY_COST), "nobody's"),
+            MONEY,
+        ),
+        stat(
+            "Nobody's GPU hours",
+            "Hours for which no job held a GPU.",
+            instant(total(NOT_HELD), "hours"),
+            HOURS,
+        ),
+        stat(
+            "Spent on nothing",
+            "The share of the cost of all GPUs that was unused by jobs or was nobody's.",
+            instant(f"({wasted}) / ({total(COST)} > 0)", "share"),
+            WASTE,
+        ),
+    ]
+
+
+def over_time() -> Json:
+    """Used, held and unused, nobody's."""
+    return timeseries(
+        "Where the money goes, per hour ($currency)",
+        "Used: computing. Held, unused: a job had the GPU and nothing of it ran. Nobody's: no job had it. "
+        "The mean of the hours where a bar stands for several.",
+        [
+            series(f"{per_hour(TEAM['cost'])} - {per_hour(TEAM['unused_cost'])}", "used"),
+            series(per_hour(TEAM["unused_cost"]), "held, unused"),
+            series(per_hour(NOBODY_COST), "nobody's"),
+        ],
+        Look(
+            MONEY.unit,
+            minimum=0,
+            stacked=True,
+            hourly=True,
+            colors={"used": "green", "held, unused": "orange", "nobody's": "text"},
+        ),
+    )
+
+
+def unused() -> Json:
+    """Who held GPUs and did not use them."""
+    by = ("team", "user")
+    columns = [
+        Column("Currency", name="currency", hidden=True),
+        Column("User", name="user", width=110, link=link("gputally-jobs", "Their jobs", user="")),
+        Column("Team", name="team", width=110, link=link("gputally-jobs", "Their jobs", team="")),
+        Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=115),
+        Column("Unused of cost", expr=unused_share(*by), look=WASTE, cell="basic"),
+        Column("Unused GPU hours", expr=_unused_hours(*by), look=HOURS, width=140),
+        Column("Unused energy", expr=total(TEAM["unused_kwh"], *by), look=ENERGY, width=120),
+        Column("Utilisation", expr=utilisation(*by), look=SHARE, cell="basic"),
+    ]
+    return table(
+        "Held and unused ($currency)",
+        "GPUs that somebody's jobs held while nothing of them ran: notebooks left open, waits for data, jobs "
+        "that hang.",
+        columns,
+        sort=("Unused cost",),
+        descending=True,
+    )
+
+
+def nobodys() -> Json:
+    """What no job pays for, and why."""
+    meaning = words({reason: (text, "text") for reason, text in REASONS.items()})
+    columns = [
+        Column("Currency", name="currency", hidden=True),
+        Column("Reason", name="reason", mappings=(meaning,)),
+        Column("Cost", expr=total(NOBODY_COST, "reason"), look=MONEY, width=100),
+        Column("Energy", expr=total(NOBODY_KWH, "reason"), look=ENERGY, width=110),
+    ]
+    return table(
+        "Nobody's, by reason ($currency)",
+        "What could be given to no job, of the whole cluster. With what the jobs cost it is the GPUs' cost.",
+        columns,
+        sort=("Cost",),
+        descending=True,
+    )
+
+
+def _unused_hours(*by: str) -> str:
+    return f"{total(TEAM['gpu_hours'], *by)} - {total(TEAM['busy_hours'], *by)}"
