@@ -37,8 +37,10 @@ def test_it_raises_what_the_work_raises():
 
 def test_a_result_that_nobody_waits_for_any_more_is_dropped():
     go = threading.Event()
+    complaints: list[object] = []
 
     async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
         task = asyncio.create_task(aside(lambda: go.wait(10)))
         await asyncio.sleep(0.01)
         task.cancel()
@@ -48,6 +50,7 @@ def test_a_result_that_nobody_waits_for_any_more_is_dropped():
         await asyncio.sleep(0.05)
 
     asyncio.run(main())
+    assert complaints == []
 
 
 def test_work_that_never_ends_keeps_no_process_alive():

@@ -90,6 +90,16 @@ def test_prices_of_a_file_with_their_fallback_and_where_carbon_comes_from(tmp_pa
     assert past.tariff_end_seconds == (NOON + 2 * HOUR).timestamp()
 
 
+def test_an_hour_for_nothing_has_a_price_and_carbon_of_nothing_too(tmp_path):
+    """Zero is not absent."""
+    (tmp_path / "prices.csv").write_text(series((NOON, NOON + HOUR, "0")))
+    (tmp_path / "carbon.csv").write_text(series((NOON, NOON + HOUR, "0"), column="grams_per_kwh"))
+    site = figures(tmp_path, DYNAMIC.replace("  surcharges_per_kwh: {grid: 0.1}\n", ""))
+    assert site.prices == {("fallback", "EUR"): 0.25, ("spot", "EUR"): 0.0}
+    assert site.price_now == {("spot", "EUR"): 0.0}
+    assert site.carbon_grams == {"file": 0.0}
+
+
 def test_carbon_of_a_file_alone_is_configured_too(tmp_path):
     (tmp_path / "carbon.csv").write_text(series((NOON, NOON + HOUR, "210"), column="grams_per_kwh"))
     site = figures(tmp_path, "carbon: {file: carbon.csv}", NOON - HOUR)
