@@ -1,6 +1,7 @@
 """What every rule and alert has to be, whatever it is about: named by the guide, about known series."""
 
 import re
+from pathlib import Path
 
 import promql_parser
 import pytest
@@ -12,6 +13,7 @@ from gputally.catalogue import FAMILIES
 BUILT_IN = {"up", "ALERTS", "scrape_samples_scraped", "scrape_duration_seconds"}
 KNOWN = {family.name for family in FAMILIES} | {rule.name for rule in RULES} | BUILT_IN
 RUNBOOKS = PROMETHEUS.parent / "docs" / "alerts.md"
+MANUAL = PROMETHEUS.parent / "docs" / "rules.md"
 SCRAPE_SECONDS = 15
 
 # What a level keeps; None keeps all that the target is labelled with.
@@ -120,6 +122,19 @@ def test_a_recording_rule_says_which_question_it_answers(recording: Rule) -> Non
     text = (PROMETHEUS / recording.file).read_text()
     above = text[: text.index(f"- record: {recording.name}\n")].rstrip()
     assert above.splitlines()[-1].strip().startswith("#")
+
+
+def test_a_recording_rule_stands_in_the_manual_under_its_file(recording: Rule) -> None:
+    sections = re.split(r"^##+ ", MANUAL.read_text(), flags=re.MULTILINE)
+    (section,) = (
+        part for part in sections if f"`{Path(recording.file).name}`" in part and "| series |" in part
+    )
+    assert f"`{recording.name}`" in section
+
+
+def test_the_manual_names_no_rule_that_does_not_exist() -> None:
+    named = set(re.findall(r"`(\w+:(?:gpu|site)_\w+:\w+)", MANUAL.read_text()))
+    assert named == {rule.name for rule in RULES}
 
 
 def test_a_group_is_evaluated_often_enough_for_its_reader(rule: Rule) -> None:
