@@ -8,12 +8,13 @@ from grafana.charts import Bars, bars, sort_by
 from grafana.ledger import BUSY_HOURS, CARBON, COST, ENERGY, GRAMS, KWH, MONEY, PRICE, RANGE, total
 from grafana.page import Line, Opening, page
 from grafana.panels import Look, row, stat
-from grafana.queries import Json, instant, rows, series
+from grafana.queries import Json, instant, rows
 from grafana.variables import currency, people
 
 UID = "gputally-cost"
 
 _DAYS = replace(MONEY, missing="no data")
+_NOW = replace(_DAYS, steps=((None, "yellow"),))
 _DAY = "cluster:gpu_cost_day:sum{}"
 _MONTH = '"month", "$1", "day", "(.{7}).*"'
 
@@ -24,7 +25,7 @@ def cost() -> Json:
         (3, [(8, prices.whose_prices()), *((4, fact) for fact in prices.facts())]),
         (4, [(3, tile) for tile in (*_calendar_tiles(), *_range_tiles())]),
         (9, [(10, _by_day()), (14, spenders.cost_by_team())]),
-        (1, [(24, row("Who spent it"))]),
+        (1, [(24, row("Who spent it: follows Team, User and AI model"))]),
         (7, [(24, spenders.teams())]),
         (8, [(12, spenders.users()), (12, spenders.models())]),
         (1, [(24, row("Paid for and not used"))]),
@@ -33,7 +34,7 @@ def cost() -> Json:
         (8, [(14, waste.unused()), (10, waste.nobodys())]),
         (1, [(24, row("Prices and bands"))]),
         (8, [(9, prices.bands()), (8, prices.bands_over_time()), (7, prices.price_over_time())]),
-        (1, [(24, row("GPUs: only these follow Job and Instance"))]),
+        (1, [(24, row("GPUs: follow Job and Instance"))]),
         (10, [(24, cards())]),
     ]
     about = "What the energy of the GPUs costs, who spent it, and how much of it was for nothing."
@@ -69,8 +70,8 @@ def _calendar_tiles() -> list[Json]:
         stat(
             "Now ($currency/h)",
             "What all GPUs cost by the hour, as they ran over five minutes.",
-            series("sum(cluster:gpu_energy_cost_per_hour:rate5m{})", "now"),
-            Look(MONEY.unit, ((None, "yellow"),), decimals=2),
+            instant("sum(cluster:gpu_energy_cost_per_hour:rate5m{})", "now"),
+            _NOW,
         ),
     ]
 

@@ -1,11 +1,11 @@
 """Jobs one by one: those that run, by machine, from their own counters; those that ran, from their finals."""
 
-from grafana.charts import Bars, bars, first, sort_by
+from grafana.charts import Bars, bars, sort_by
 from grafana.jobs import STATES
 from grafana.ledger import EMPTY, ENERGY, SHARE
 from grafana.panels import Look
 from grafana.queries import PEOPLE, Json, rows
-from grafana.tables import Column, drop_without, link, table, words
+from grafana.tables import Column, link, table, words
 
 from gputally.report import questions
 from gputally.report.questions import JOB
@@ -93,23 +93,18 @@ def ran() -> Json:
 
 def dearest() -> Json:
     """The top of the bill."""
-    labelled = f'label_join({_NAMES}, "label", "  ", "job_name", "job_id")'
-    steps = [
-        {"id": "merge", "options": {}},
-        drop_without("Value #A"),
-        drop_without("Value #B"),
-        sort_by("Value #A", descending=True),
-        first(10),
-    ]
+    # One row for each job: this join adds a name, and nothing else.
+    labelled = f'0 * label_join({_NAMES}, "label", "  ", "job_name", "job_id") + 1'
+    named = f"{_final('cost')} * on (cluster, job_id) group_left (label) ({labelled})"
     return bars(
         "Ten most expensive jobs of the last $span ($currency)",
         "What each has cost since it began, by its name and number.",
-        [rows(_final("cost")), rows(f"max by (cluster, job_id, label) ({labelled})")],
+        [rows(f"topk(10, max by (cluster, job_id, label) ({named}))")],
         Look("none", ((None, "green"),), decimals=2, minimum=0),
         Bars(
-            {"label": "Job", "Value #A": "Cost"},
-            without=["cluster", "currency", "job_id", "Value #B"],
-            steps=steps,
+            {"label": "Job", "Value": "Cost"},
+            without=["cluster", "job_id"],
+            steps=[sort_by("Value", descending=True)],
             horizontal=True,
         ),
     )
@@ -137,7 +132,7 @@ def distribution() -> Json:
 
 def _names() -> list[Column]:
     return [
-        Column("Job", name="job_id", width=110),
+        Column("Job", name="job_id", width=150),
         Column("Name", name="job_name"),
         Column("Team", name="team", width=100, link=link("gputally-cost", "What the team spends", team="")),
         Column("User", name="user", width=90, link=link("gputally-cost", "What the user spends", user="")),

@@ -21,7 +21,13 @@ def thresholds(steps: Steps) -> Json:
 
 
 def panel(kind: str, title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:  # noqa: ANN401 - JSON
-    """What all panels share. Queries are lettered A, B, C, ... in their order."""
+    """What all panels share. Queries are lettered A, B, C, ... in their order.
+
+    A rate of one moment is of the shortest interval that there is, however long the page's range: Grafana
+    makes $__rate_interval from the number of points that it believes to draw.
+    """
+    if any(target["instant"] and "$__rate_interval" in target["expr"] for target in targets):
+        more["maxDataPoints"] = 100_000
     return {
         "datasource": DATASOURCE,
         "description": description,

@@ -27,7 +27,7 @@ def whose_prices() -> Json:
     defaults, agents = 'gputally_tariff_info{source="default"}', "count(gputally_tariff_info{})"
     says = {
         "0": ("Prices as configured", "dark-green"),
-        "1": (f"Default price: {DEFAULT_PRICE} per kWh. No tariff is configured", "dark-orange"),
+        "1": (f"Default price: {DEFAULT_PRICE} per kWh, no tariff configured", "dark-orange"),
     }
     return banner(
         "Prices",

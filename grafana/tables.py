@@ -65,13 +65,13 @@ def table(
         },
         transformations=[
             {"id": "merge", "options": {}},
-            *[drop_without(field) for field, column in fields.items() if column.needed],
+            *[_drop_without(field) for field, column in fields.items() if column.needed],
             {"id": "organize", "options": organize},
         ],
     )
 
 
-def drop_without(field: str) -> Json:
+def _drop_without(field: str) -> Json:
     """A transformation that leaves rows out in which this field is empty."""
     empty = {"config": {"id": "isNull", "options": {}}, "fieldName": field}
     return {"id": "filterByValue", "options": {"filters": [empty], "match": "any", "type": "exclude"}}

@@ -185,7 +185,7 @@ def test_the_page_says_that_the_price_is_the_default_one(prometheus_url: str) ->
     (banner,) = (panel for _, panel in PANELS if panel["title"] == "Prices")
     (found,) = ask(prometheus_url, banner["targets"][0]["expr"])
     texts = banner["fieldConfig"]["defaults"]["mappings"][0]["options"]
-    assert texts[found["value"][1]]["text"] == "Default price: 0.12 USD per kWh. No tariff is configured"
+    assert texts[found["value"][1]]["text"] == "Default price: 0.12 USD per kWh, no tariff configured"
 
 
 def test_teams_and_nobody_add_up_to_what_all_gpus_cost(prometheus_url: str) -> None:
