@@ -16,7 +16,7 @@ from gputally.report.sheet import CURRENCY, Amounts
 
 DAY = "day"
 Key = tuple[str, ...]
-LOAD_RULES = "load prometheus/rules/ and fill the past as docs/report.md says, or give --from as a date"
+LOAD_RULES = "load prometheus/rules/ and fill the past as docs/rules.md says, or give --from as a date"
 
 
 @dataclass(frozen=True, slots=True)

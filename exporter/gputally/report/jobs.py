@@ -36,6 +36,7 @@ AMOUNTS = (
     UNUSED_HOURS,
     replace(UNUSED_COST, digits=4),
 )
+_SURELY_RECORDED_S = 900  # rules of jobs come every five minutes
 _MOST_IDS = 200  # jobs in one question
 NAMES = ("cluster", "job_id", "job_name", "team", "user", "model", "scheduler", "state", "start", "end")
 KEYS_OF_JOBS = ("cluster", "team", "user", "model", "scheduler", "state", DAY)
@@ -114,7 +115,7 @@ def _amounts(inquiry: Inquiry, found: Mapping[JobKey, Job]) -> dict[JobKey, Amou
             # Who ended in the last seconds was scraped afterwards; who runs on counts up to the range's end.
             ended = {key: amounts for key, amounts in used.items() if not found[key].running}
             _raise(ended, column, inquiry.now(questions.live(measure), after_s))
-        if column not in recorded and found:
+        if column not in recorded and found and inquiry.range.seconds > _SURELY_RECORDED_S:
             _require(inquiry, measure)
     _add_machines(inquiry, used, [key for key, job in found.items() if job.is_uneven])
     _note_unknown(inquiry, used)

@@ -62,8 +62,11 @@ def find_jobs(inquiry: Inquiry) -> dict[JobKey, Job]:
         for sample in samples:
             _learn(jobs.setdefault(_job_key(sample), Job()), task.column, sample)
     for sample in inquiry.now('group by (cluster, job_id, instance) (gpu_job_state{state="running"})'):
-        if (job := jobs.get(_job_key(sample))) is not None:
-            job.running.add(sample.labels.get("instance", ""))
+        instance = sample.labels.get("instance", "")
+        job = jobs.get(_job_key(sample))
+        # The scrape that says so may be older than the end.
+        if job is not None and job.ends_s.get(instance, after(inquiry) + 1) > inquiry.range.until_s:
+            job.running.add(instance)
     return {key: job for key, job in jobs.items() if job.within(inquiry.range.from_s, inquiry.range.until_s)}
 
 

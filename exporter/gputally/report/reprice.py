@@ -6,7 +6,7 @@ what, the nodes counted at the time. Bands without a fixed price (a market's; or
 there was a tariff) are priced by the clock: the range is cut wherever the file's price changes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -88,9 +88,9 @@ class Pricing:
             _settle(amounts, self._schedule.tariff.currency)
         return self._groups
 
-    def _price_by_band(self) -> tuple[list[tuple[Piece, str]], set[str]]:
-        """What is left: bands that have no fixed price, and those that nobody knows."""
-        by_clock: list[tuple[Piece, str]] = []
+    def _price_by_band(self) -> tuple[dict[tuple[Part, str], Piece], set[str]]:
+        """What is left: bands that have no fixed price where they were used, and those that nobody knows."""
+        by_clock: dict[tuple[Part, str], Piece] = {}
         unknown: set[str] = set()
         whole = [
             piece for part in parts(self._inquiry, self._wanted.by) for piece in pieces(self._schedule, part)
@@ -102,14 +102,14 @@ class Pricing:
                 if price_nano is not None:
                     self._add(piece, sample, price_nano)
                 elif sample.value and band in (_UNDECLARED, piece.version.prices_name):
-                    by_clock.append((piece, band))
+                    by_clock[piece.part, band] = piece
                 elif sample.value:
                     unknown.add(band)
-        return list(dict.fromkeys(by_clock)), unknown
+        return by_clock, unknown
 
-    def _price_by_clock(self, uses: Sequence[tuple[Piece, str]]) -> None:
+    def _price_by_clock(self, uses: Mapping[tuple[Part, str], Piece]) -> None:
         by_band: dict[str, list[Piece]] = {}
-        for piece, band in uses:
+        for (_part, band), piece in uses.items():
             if band != _UNDECLARED:
                 self._require_prices(piece, band)
             by_band.setdefault(band, []).extend(stretches(self._schedule, piece))

@@ -20,7 +20,7 @@ _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 def rounded(amount: Decimal, digits: int) -> Decimal:
     """To so many decimals, halves to the even one; nothing is below zero that rounds to it."""
-    return amount.quantize(Decimal(1).scaleb(-digits), context=_WIDE) + 0
+    return _WIDE.plus(amount.quantize(Decimal(1).scaleb(-digits), context=_WIDE))
 
 
 def as_table(sheet: Sheet) -> str:
