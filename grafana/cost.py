@@ -22,8 +22,9 @@ _MONTH = '"month", "$1", "day", "(.{7}).*"'
 def cost() -> Json:
     """Money of all clusters, teams and models that the variables select."""
     lines: list[Line] = [
-        (3, [(8, prices.whose_prices()), *((4, fact) for fact in prices.facts())]),
-        (4, [(3, tile) for tile in (*_calendar_tiles(), *_range_tiles())]),
+        (3, [(8, prices.whose_prices()), *zip((4, 3, 4, 5), prices.facts(), strict=True)]),
+        (3, [(6, tile) for tile in _calendar_tiles()]),
+        (3, [(6, tile) for tile in _range_tiles()]),
         (9, [(10, _by_day()), (14, spenders.cost_by_team())]),
         (1, [(24, row("Who spent it: follows Team, User and AI model"))]),
         (7, [(24, spenders.teams())]),
@@ -68,7 +69,7 @@ def _calendar_tiles() -> list[Json]:
             _DAYS,
         ),
         stat(
-            "Now ($currency/h)",
+            "Per hour, now ($currency)",
             "What all GPUs cost by the hour, as they ran over five minutes.",
             instant("sum(cluster:gpu_energy_cost_per_hour:rate5m{})", "now"),
             _NOW,
@@ -79,13 +80,13 @@ def _calendar_tiles() -> list[Json]:
 def _range_tiles() -> list[Json]:
     return [
         stat(
-            "In range ($currency)",
+            "Time range ($currency)",
             f"What the time range of the page cost, all GPUs together. {spenders.TILES}",
             instant(total(COST), "cost"),
             MONEY,
         ),
         stat(
-            "Busy hour ($currency)",
+            "Per busy GPU-hour ($currency)",
             "What an hour in which a GPU worked cost: all that was spent in the time range, on idle GPUs "
             "too, by the hours in which kernels ran.",
             instant(f"{total(COST)} / on () ({total(BUSY_HOURS)} > 0)", "cost"),

@@ -41,14 +41,14 @@ def running() -> Json:
     columns = [
         Column("Cluster", name="cluster", hidden=True),
         *_names(),
-        Column("Machine", name="instance", link=to_machine),
-        Column("By", name="scheduler", width=80),
+        Column("Machine", name="instance", link=to_machine, width=120),
+        Column("By", name="scheduler", width=75),
         Column("By", expr=f"max by ({names}) ({RUNNING})", hidden=True, needed=True),
-        Column("Began", expr=began, look=Look("dateTimeFromNow"), width=120),
-        Column("GPUs", expr=held, look=Look("none", decimals=1), width=65),
+        Column("Began", expr=began, look=Look("dateTimeFromNow"), width=115),
+        Column("GPUs", expr=held, look=Look("none", decimals=1), width=55),
         Column("Utilisation", expr=busy, look=SHARE, cell="basic"),
-        Column("Power", expr=now("gpu_job_energy_joules_total"), look=Look("watt"), width=90),
-        Column("Cost per hour", expr=f"{now('gpu_job_cost_total')} * 3600", look=_AMOUNT, width=125),
+        Column("Power", expr=now("gpu_job_energy_joules_total"), look=Look("watt"), width=80),
+        Column("Cost per hour", expr=f"{now('gpu_job_cost_total')} * 3600", look=_AMOUNT, width=110),
     ]
     return table(
         "Running now ($currency)",
@@ -71,15 +71,15 @@ def ran() -> Json:
         Column("Currency", name="currency", hidden=True),
         Column("By", name="scheduler", hidden=True),
         *_names(),
-        Column("State", expr=_state(), cell="color-text", width=90, mappings=(states,)),
+        Column("State", expr=_state(), cell="color-text", width=85, mappings=(states,)),
         Column("Names", expr=_NAMES, hidden=True, needed=True),
-        Column("Began", expr=f"{began} * 1000", look=Look("time:MM-DD HH:mm"), width=105),
-        Column("Runtime", expr=runtime, look=Look("s", decimals=1), width=100),
-        Column("GPU hours", expr=_final("gpu_hours"), look=Look("none", decimals=2), width=95),
-        Column("Utilisation", expr=_used(), look=SHARE, cell="basic", width=140),
-        Column("Energy", expr=_final("kwh"), look=ENERGY, width=95),
-        Column("Cost", expr=_final("cost"), look=_AMOUNT, width=85),
-        Column("Unused cost", expr=_final("unused_cost"), look=_AMOUNT, width=110),
+        Column("Began", expr=f"{began} * 1000", look=Look("time:MM-DD HH:mm"), width=95),
+        Column("Runtime", expr=runtime, look=Look("s", decimals=1), width=85),
+        Column("GPU hours", expr=_final("gpu_hours"), look=Look("none", decimals=2), width=85),
+        Column("Utilisation", expr=_used(), look=SHARE, cell="basic", width=115),
+        Column("Energy", expr=_final("kwh"), look=ENERGY, width=80),
+        Column("Cost", expr=_final("cost"), look=_AMOUNT, width=70),
+        Column("Unused cost", expr=_final("unused_cost"), look=_AMOUNT, width=100),
     ]
     return table(
         "Jobs of the last $span ($currency)",
@@ -132,12 +132,12 @@ def distribution() -> Json:
 
 def _names() -> list[Column]:
     return [
-        Column("Job", name="job_id", width=150),
+        Column("Job", name="job_id", width=120),
         Column("Name", name="job_name"),
-        Column("Team", name="team", width=100, link=link("gputally-cost", "What the team spends", team="")),
-        Column("User", name="user", width=90, link=link("gputally-cost", "What the user spends", user="")),
+        Column("Team", name="team", width=80, link=link("gputally-cost", "What the team spends", team="")),
+        Column("User", name="user", width=75, link=link("gputally-cost", "What the user spends", user="")),
         Column(
-            "AI model", name="model", width=120, link=link("gputally-cost", "What the model costs", model="")
+            "AI model", name="model", width=105, link=link("gputally-cost", "What the model costs", model="")
         ),
     ]
 

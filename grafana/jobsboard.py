@@ -39,13 +39,13 @@ def _counts() -> list[Json]:
     held = f"rate(gpu_job_gpu_seconds_total{{}}[$__rate_interval]) and {SAME_PLACE} ({RUNNING})"
     return [
         stat(
-            "Running now",
+            "Running",
             "Jobs that run at the end of the time range; one on several machines counts once.",
             instant(f"count({by_job} ({RUNNING}))", "running"),
             _COUNT,
         ),
         stat(
-            "GPUs held now",
+            "GPUs held",
             "GPUs that these jobs hold; of a shared GPU each its part.",
             instant(f"sum({held})", "held"),
             Look("none", decimals=1, sparkline=False),

@@ -43,7 +43,7 @@ def facts() -> list[Json]:
     """What a kWh costs and emits now, and whether it is what the machines charge."""
     return [
         stat(
-            "Price of a kWh now ($currency)",
+            "$currency per kWh, now",
             "By the site's tariff at the end of the time range, surcharges included, PUE not; and the band "
             "that it is of.",
             instant("max by (tariff) (site_electricity_price_now_per_kwh{})", "{{tariff}}"),
@@ -86,11 +86,11 @@ def bands() -> Json:
     share = f"{total(BANDS, *by)} / on (cluster) group_left () ({total(BANDS, 'cluster')} > 0)"
     of_all = Look("percentunit", ((None, "purple"),), decimals=0, minimum=0, maximum=1)
     columns = [
-        Column("Cluster", name="cluster", width=90),
-        Column("Band", name="tariff", width=90),
+        Column("Cluster", name="cluster", width=70),
+        Column("Band", name="tariff", width=70),
         Column("Currency", name="currency", hidden=True),
-        Column("Price of a kWh", expr=price, look=PRICE, width=110),
-        Column("Energy", expr=total(BANDS, *by), look=ENERGY, width=90),
+        Column("Price of a kWh", expr=price, look=PRICE, width=105),
+        Column("Energy", expr=total(BANDS, *by), look=ENERGY, width=80),
         Column("Of all energy", expr=share, look=of_all, cell="basic"),
     ]
     return table(

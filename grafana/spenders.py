@@ -47,16 +47,16 @@ def teams() -> Json:
     columns = [
         Column("Currency", name="currency", hidden=True),
         _name("Team", "team"),
-        Column("Cost", expr=cost, look=MONEY, width=100),
+        Column("Cost", expr=cost, look=MONEY, width=90),
         Column("Of all cost", expr=of_all, look=PART, cell="basic"),
-        Column("Energy", expr=energy, look=ENERGY, width=110),
-        Column("GPU hours", expr=held, look=HOURS, width=110),
+        Column("Energy", expr=energy, look=ENERGY, width=95),
+        Column("GPU hours", expr=held, look=HOURS, width=90),
         Column("Utilisation", expr=utilisation("team"), look=SHARE, cell="basic"),
         _unused("team"),
         Column("Unused of cost", expr=unused_share("team"), look=WASTE, cell="basic"),
-        Column("Per busy GPU-hour", expr=per_busy_hour("team"), look=PRICE, width=145),
-        Column("Per hour, now", expr=now, look=MONEY, width=115),
-        Column("CO₂", expr=total(TEAM_GRAMS, "team"), look=CARBON, width=90),
+        Column("Per busy hour", expr=per_busy_hour("team"), look=PRICE, width=115),
+        Column("Per hour, now", expr=now, look=MONEY, width=110),
+        Column("CO₂", expr=total(TEAM_GRAMS, "team"), look=CARBON, width=80),
     ]
     return _by_cost(
         "Teams ($currency)",
@@ -74,9 +74,9 @@ def users() -> Json:
         Column("Currency", name="currency", hidden=True),
         _name("User", "user"),
         _name("Team", "team"),
-        Column("Cost", expr=total(TEAM["cost"], *by), look=MONEY, width=90),
-        Column("Energy", expr=total(TEAM["kwh"], *by), look=ENERGY, width=95),
-        Column("GPU hours", expr=total(TEAM["gpu_hours"], *by), look=HOURS, width=95),
+        Column("Cost", expr=total(TEAM["cost"], *by), look=MONEY, width=75),
+        Column("Energy", expr=total(TEAM["kwh"], *by), look=ENERGY, width=80),
+        Column("GPU hours", expr=total(TEAM["gpu_hours"], *by), look=HOURS, width=80),
         Column("Utilisation", expr=utilisation(*by), look=SHARE, cell="basic"),
         _unused(*by),
     ]
@@ -87,12 +87,12 @@ def models() -> Json:
     """The same by what was computed."""
     columns = [
         Column("Currency", name="currency", hidden=True),
-        Column("AI model", name="model", mappings=(_NO_MODEL,), link=_jobs_of("model"), width=130),
-        Column("Cost", expr=total(TEAM["cost"], "model"), look=MONEY, width=90),
-        Column("Energy", expr=total(TEAM["kwh"], "model"), look=ENERGY, width=95),
-        Column("GPU hours", expr=total(TEAM["gpu_hours"], "model"), look=HOURS, width=95),
+        Column("AI model", name="model", mappings=(_NO_MODEL,), link=_jobs_of("model"), width=105),
+        Column("Cost", expr=total(TEAM["cost"], "model"), look=MONEY, width=75),
+        Column("Energy", expr=total(TEAM["kwh"], "model"), look=ENERGY, width=80),
+        Column("GPU hours", expr=total(TEAM["gpu_hours"], "model"), look=HOURS, width=80),
         Column("Utilisation", expr=utilisation("model"), look=SHARE, cell="basic"),
-        Column("Per busy GPU-hour", expr=per_busy_hour("model"), look=PRICE, width=145),
+        Column("Per busy hour", expr=per_busy_hour("model"), look=PRICE, width=115),
     ]
     about = f"The same by AI model, whoever ran it; (none): jobs that name no model. {TILES}"
     return _by_cost("AI models ($currency)", about, columns)
@@ -145,7 +145,7 @@ def _by_cost(title: str, description: str, columns: list[Column]) -> Json:
 
 
 def _name(title: str, label: str) -> Column:
-    return Column(title, name=label, width=110, link=_jobs_of(label))
+    return Column(title, name=label, width=80, link=_jobs_of(label))
 
 
 def _jobs_of(label: str) -> Json:
@@ -153,4 +153,4 @@ def _jobs_of(label: str) -> Json:
 
 
 def _unused(*by: str) -> Column:
-    return Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=105)
+    return Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=95)

@@ -95,13 +95,13 @@ def unused() -> Json:
     by = ("team", "user")
     columns = [
         Column("Currency", name="currency", hidden=True),
-        Column("User", name="user", width=110, link=link("gputally-jobs", "Their jobs", user="")),
-        Column("Team", name="team", width=110, link=link("gputally-jobs", "Their jobs", team="")),
-        Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=115),
+        Column("User", name="user", width=80, link=link("gputally-jobs", "Their jobs", user="")),
+        Column("Team", name="team", width=80, link=link("gputally-jobs", "Their jobs", team="")),
+        Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=110),
         Column("Unused of cost", expr=unused_share(*by), look=WASTE, cell="basic"),
-        Column("Unused GPU hours", expr=_unused_hours(*by), look=HOURS, width=140),
-        Column("Unused energy", expr=total(TEAM["unused_kwh"], *by), look=ENERGY, width=120),
-        Column("Utilisation", expr=utilisation(*by), look=SHARE, cell="basic"),
+        Column("Unused hours", expr=_unused_hours(*by), look=HOURS, width=105),
+        Column("Unused energy", expr=total(TEAM["unused_kwh"], *by), look=ENERGY, width=110),
+        Column("Utilisation", expr=utilisation(*by), look=SHARE, cell="basic", width=110),
     ]
     return table(
         "Held and unused ($currency)",

@@ -190,7 +190,7 @@ def test_the_page_says_that_the_price_is_the_default_one(prometheus_url: str) ->
 
 def test_teams_and_nobody_add_up_to_what_all_gpus_cost(prometheus_url: str) -> None:
     (teams,) = (panel for _, panel in PANELS if panel["title"] == "Teams ($currency)")
-    (tile,) = (panel for _, panel in PANELS if panel["title"] == "In range ($currency)")
+    (tile,) = (panel for _, panel in PANELS if panel["title"] == "Time range ($currency)")
     parts, whole = teams["targets"][0]["expr"], tile["targets"][0]["expr"]
     (found,) = ask(prometheus_url, f"sum({parts}) / sum({whole})")
     assert float(found["value"][1]) == pytest.approx(1, abs=0.02)  # increase() extrapolates each by itself
