@@ -15,6 +15,7 @@ import yaml
 
 MAX_BYTES = 256 * 1024  # the pure-Python scanner takes a second for this much
 MAX_DEPTH = 32
+_TOO_DEEP = f"expected at most {MAX_DEPTH} levels of nesting"
 
 # libyaml where PyYAML was built with it: 17 times faster, the same events.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -158,6 +159,8 @@ class _Tree:
             message = f"not YAML: {error.problem or error.context}"
             if line < len(self._lines) and self._lines[line][column : column + 1] == "\t":
                 message = "expected spaces, found a tab"
+            elif "nesting depth" in (error.problem or ""):  # libyaml looks ahead, and from 6.0.4 on it has a limit
+                message = _TOO_DEEP
             raise ConfigError(self._name, message, line + 1, column + 1) from None
         except (yaml.YAMLError, ValueError) as error:  # without a mark; ValueError: an escape past U+10FFFF
             raise ConfigError(self._name, f"not YAML: {error}") from None
@@ -172,7 +175,7 @@ class _Tree:
         if getattr(event, "tag", None) is not None:
             raise self._error(event, path, "tags (!) are not supported: put the text in quotes")
         if depth > MAX_DEPTH:
-            raise self._error(event, "", f"expected at most {MAX_DEPTH} levels of nesting")
+            raise self._error(event, "", _TOO_DEEP)
         if isinstance(event, yaml.MappingStartEvent):
             return Node(line, column, entries=self._entries(path, depth))
         if isinstance(event, yaml.SequenceStartEvent):

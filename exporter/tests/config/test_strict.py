@@ -69,7 +69,7 @@ REFUSED = {
         ":1:4 a: tags (!) are not supported: put the text in quotes",
     ),
     "two documents": (b"a: 1\n---\nb: 2\n", ":2:1: expected one document, found a second one"),
-    "depth": (b"a: " + b"[" * 5000, ":1:36: expected at most 32 levels of nesting"),
+    "depth": (b"a: " + b"[" * 500, ":1:36: expected at most 32 levels of nesting"),
     "depth of mappings": (b"{a: " * 40 + b"1" + b"}" * 40, ":1:130: expected at most 32 levels of nesting"),
     "size": (b"a: " + b"x" * 262_144, ": too large: expected at most 256 KiB"),
 }
@@ -108,6 +108,12 @@ def test_what_editors_write_is_read(data: bytes) -> None:
 
 def test_an_empty_mapping_is_nothing_set() -> None:
     parse("{}").finish()
+
+
+def test_nesting_without_end_is_one_line_whoever_notices_first() -> None:
+    """From some depth on it is the parser and no more ourselves, at a place of its own."""
+    with pytest.raises(ConfigError, match=r"^f\.yml:1:\d+: expected at most 32 levels of nesting$"):
+        strict.parse(b"a: " + b"[" * 5000, "f.yml")
 
 
 WORDS = (
