@@ -48,7 +48,7 @@ def running() -> Json:
         Column("GPUs", expr=held, look=Look("none", decimals=1), width=55),
         Column("Utilisation", expr=busy, look=SHARE, cell="basic"),
         Column("Power", expr=now("gpu_job_energy_joules_total"), look=Look("watt"), width=80),
-        Column("Cost per hour", expr=f"{now('gpu_job_cost_total')} * 3600", look=_AMOUNT, width=110),
+        Column("Cost per hour", expr=f"{now('gpu_job_cost_total')} * 3600", look=_AMOUNT, width=120),
     ]
     return table(
         "Running now ($currency)",
