@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "cli/__init__.py": "unknown GPUTALLY_ variables are an error",
     "cli/notify.py": "the service manager's socket and watchdog",
     "cli/renewal.py": "when this process was last renewed, over an exec",
+    "cli/report.py": "the password of Prometheus, which must not stand on a command line",
     "cli/run.py": "the environment that the wrapped command inherits",
     "node/sources/program.py": "PATH and environment of nvidia-smi and nvtop",
 }

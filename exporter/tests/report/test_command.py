@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from gputally.cli.report import report
 from tests.agent.scraping import free_ports
 from tests.cli.command import PROGRAM, assert_refused, environment, gputally
 from tests.report.answering import Answer, handing_on, speaking, wanting
+from tests.report.conftest import RULES
 from tests.report.truth import CARDS
 
 REPORTS = ("jobs", "teams", "users", "models", "gpus", "today", "waste")
@@ -345,3 +347,16 @@ def test_by_takes_columns_once_and_days_first():
     assert by.type.convert("user, team,user,day", None, None) == ("day", "user", "team")
     with pytest.raises(click.BadParameter):
         by.type.convert("job", None, None)
+
+
+def test_the_manual_names_every_flag_variable_and_column_of_rows():
+    page = (RULES.parents[1] / "docs" / "report.md").read_text()
+    for command in report.commands.values():
+        for parameter in command.params:
+            assert f"{parameter.opts[0]}`" in page or f"{parameter.opts[0]} " in page, parameter.opts[0]
+            assert parameter.envvar is None or f"`{parameter.envvar}`" in page
+        by = next(parameter for parameter in command.params if parameter.name == "by")
+        cells = [line.split("|") for line in page.splitlines() if line.count("|") == 5]
+        (row,) = (row for row in cells if f"`{command.name}`" in row[1])
+        columns = re.findall(r"`(\w+)`", row[3])
+        assert set(columns) == set(by.type.known)

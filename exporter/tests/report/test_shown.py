@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gputally.report.columns import COST, GPU_HOURS, JOBS, KEYS, KWH, MEAN, WHICH
-from gputally.report.ranges import Range
-from gputally.report.sheet import Sheet
+from gputally.report.columns import BUSY, COST, GPU_HOURS, JOBS, KEYS, KWH, MEAN, UNUSED, WHICH
+from gputally.report.ranges import Range, read_range
+from gputally.report.sheet import Amounts, Sheet, together
 from gputally.report.shown import as_csv, as_json, as_table, rounded
+from tests.report.conftest import RULES
 
 WHOLE = Range(1_772_323_200, 1_772_409_600, ZoneInfo("Europe/Berlin"))  # from 1 March 2026, 01:00
 ROWS = [
@@ -144,3 +145,22 @@ def test_names_that_would_drive_a_terminal_or_break_a_line_do_not():
     assert len(line.split("…")[0]) == 39
     assert next(iter(csv.DictReader(io.StringIO(as_csv(sheet)))))["team"] == hostile
     assert json.loads(as_json(sheet))["rows"][0]["team"] == hostile
+
+
+def test_the_example_of_the_manual_is_what_is_printed():
+    names = ("kwh", "cost", "gpu_hours", "busy_hours", "unused_hours", "unused_kwh", "unused_cost", "jobs")
+    figures = {
+        "nlp": ("8112.405", "2201.96", "17310.22", "13120.91", "4189.31", "411.870", "109.87", "412"),
+        "vision": ("3020.118", "801.35", "6911.70", "5701.14", "1210.56", "118.002", "31.40", "1033"),
+    }
+    groups = {}
+    for team, row in figures.items():
+        groups[team,] = amounts = Amounts()
+        for name, value in zip(names, row, strict=True):
+            amounts.add(name, Decimal(value), "EUR" if "cost" in name else None)
+    rows = [row for key, amounts in groups.items() for row in amounts.rows({"team": key[0]})]
+    berlin = ZoneInfo("Europe/Berlin")
+    march = read_range("2026-03", "", 1_800_000_000, berlin)
+    columns = (KEYS["team"], KWH, COST, WHICH, GPU_HOURS, BUSY, MEAN, *UNUSED, JOBS)
+    text = as_table(Sheet("teams", march, columns, rows, together(groups.values()).rows({})))
+    assert f"```\n{text}\n```\n" in (RULES.parents[1] / "docs" / "report.md").read_text(), text
