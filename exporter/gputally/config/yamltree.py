@@ -159,7 +159,7 @@ class _Tree:
             message = f"not YAML: {error.problem or error.context}"
             if line < len(self._lines) and self._lines[line][column : column + 1] == "\t":
                 message = "expected spaces, found a tab"
-            elif "nesting depth" in (error.problem or ""):  # libyaml looks ahead, and from 6.0.4 on it has a limit
+            elif "nesting depth" in (error.problem or ""):  # PyYAML 6.0.4 has a limit and looks ahead
                 message = _TOO_DEEP
             raise ConfigError(self._name, message, line + 1, column + 1) from None
         except (yaml.YAMLError, ValueError) as error:  # without a mark; ValueError: an escape past U+10FFFF
