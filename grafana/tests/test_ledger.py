@@ -82,3 +82,13 @@ def test_lists_of_jobs_look_back_as_far_as_the_reader_says() -> None:
     titled = [panel["title"] for _, panel in PANELS if f"[${span['name']}]" in str(panel["targets"])]
     assert titled
     assert all("$span" in title for title in titled)
+
+
+def test_tiles_are_added_up_over_the_range_of_the_page_and_no_other() -> None:
+    """Or drawn one by one."""
+    spans = {
+        span
+        for _, _, target in LEDGER
+        for span in re.findall(r":increase1h\{[^}]*\}\[(.+?)\]", target["expr"])
+    }
+    assert spans == {"$__range", "$__interval"}
