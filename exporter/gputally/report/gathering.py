@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gputally.report import questions
-from gputally.report.asking import HOUR_S, Inquiry, Question, Task
+from gputally.report.asking import Inquiry, Question, Task
 from gputally.report.failures import ReportError
 from gputally.report.questions import Measure
-from gputally.report.ranges import Part
+from gputally.report.ranges import DAY_S, Part
 from gputally.report.sheet import CURRENCY, Amounts
 
 DAY = "day"
@@ -110,12 +110,8 @@ def require_rule(inquiry: Inquiry, rule: str) -> None:
 
 def require_data(inquiry: Inquiry) -> None:
     """Raise ReportError where no agent was scraped in the range."""
-    step_s = 60 if inquiry.range.seconds < 24 * HOUR_S else 300
-    if inquiry.range.seconds <= HOUR_S:
-        found = inquiry.ask(lambda span: f"count(count_over_time(gputally_build_info[{span}]))")
-    else:
-        found = inquiry.ask(lambda span: f"count(count_over_time(gputally_build_info[{span}:{step_s}s]))")
-    if not found:
+    step = "1m" if inquiry.range.seconds <= DAY_S else "5m"
+    if not inquiry.ask(lambda span: questions.seen_now_and_then("gputally_build_info", (), span, step)):
         start, end = (
             inquiry.range.moment(at).isoformat(" ", "minutes")
             for at in (inquiry.range.from_s, inquiry.range.until_s)

@@ -151,8 +151,8 @@ def seen(metric: str, by: Iterable[str], span: str, where: str = "") -> str:
 
 
 def seen_now_and_then(metric: str, by: Iterable[str], span: str, step: str) -> str:
-    """The same, looked at once in every step: for what stays long, over ranges that are long."""
-    return f"max by ({', '.join(by)}) (max_over_time({metric}[{span}:{step}]))"
+    """The same, looked at once in every step and at the end: for what stays long, over long ranges."""
+    return f"max by ({', '.join(by)}) (max_over_time({metric}[{span}:{step}]) or {metric})"
 
 
 def first(metric: str, by: Iterable[str], span: str) -> str:
@@ -180,7 +180,7 @@ def hours_with_tiles(measure: Measure, span: str) -> str:
 
 def hours_with_counters(measure: Measure, span: str) -> str:
     """How many tiles there should be."""
-    return f"count_over_time(group({measure.counter})[{span}:1h])"
+    return f"count_over_time(group({measure.counter})[{span}:1h]) or group({measure.counter})"
 
 
 def matching(filters: Mapping[str, Sequence[str]]) -> str:

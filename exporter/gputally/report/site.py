@@ -2,9 +2,10 @@
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from gputally.report import questions
 from gputally.report.asking import Inquiry, Server
 from gputally.report.failures import ReportError, WrongQuestion
-from gputally.report.ranges import Range, knows_days, read_range
+from gputally.report.ranges import DAY_S, Range, knows_days, read_range
 from gputally.tariff.declared import DEFAULT
 from gputally.tariff.rates import NANO
 
@@ -67,9 +68,10 @@ def _known(name: str) -> ZoneInfo:
 
 def note_default_price(inquiry: Inquiry) -> None:
     """Say it where cost comes from a price that nobody declared."""
-    step_s = 60 if inquiry.range.seconds <= 86_400 else 300
-    span = f"{max(inquiry.range.seconds, step_s)}s:{step_s}s"
-    found = inquiry.now(f"count by (source) (max_over_time(gputally_tariff_info[{span}]))")
+    step = "1m" if inquiry.range.seconds <= DAY_S else "5m"
+    found = inquiry.ask(
+        lambda span: questions.seen_now_and_then("gputally_tariff_info", ("source",), span, step)
+    )
     sources = {sample.labels.get("source", "") for sample in found}
     if "default" in sources:
         where = "" if sources == {"default"} else ", for part of the time or on some machines"

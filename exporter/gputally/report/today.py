@@ -24,9 +24,9 @@ _JOULES_PER_KWH = Decimal(3_600_000)
 _DAYS = (("today", "25h"), ("yesterday", "49h"))  # since when a card may be gone that has used something
 COLUMNS = (
     Column("kwh_today", "KWH TODAY", "kwh"),
-    Column("cost_today", "COST TODAY", "money"),
+    Column("cost_today", "COST TODAY", "money", digits=4),
     Column("kwh_yesterday", "KWH YESTERDAY", "kwh"),
-    Column("cost_yesterday", "COST YESTERDAY", "money"),
+    Column("cost_yesterday", "COST YESTERDAY", "money", digits=4),
     WHICH,
 )
 

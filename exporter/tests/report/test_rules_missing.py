@@ -202,3 +202,13 @@ def test_two_currencies_are_never_added():
     assert [(row["currency"], row["cost"]) for row in sheet.totals] == [("EUR", 5), ("USD", 5)]
     assert [row.get("kwh") for row in sheet.rows] == [Decimal(3), None]
     assert_sums(sheet, ("kwh", "cost"))
+
+
+def test_two_minutes_after_the_beginning_there_are_names_and_clear_lines_already(bare):
+    at = bare.world.start + 130
+    moment = inquiry(bare).range.moment
+    sheet = by_gpu(inquiry(bare, moment(bare.world.start).isoformat(), at=at), ("gpu",), {})
+    assert {row["name"] for row in sheet.rows} == {"NVIDIA H100", "NVIDIA A100"}
+    assert all(number(row, "kwh") > 0 for row in sheet.rows)
+    with pytest.raises(ReportError, match="rule uuid:gpu_energy_kwh:increase1h is not recorded"):
+        by_gpu(inquiry(bare, "24h", at=at), ("gpu",), {})
