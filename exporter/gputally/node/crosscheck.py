@@ -9,10 +9,12 @@ from gputally.model.clock import NS_PER_SECOND
 from gputally.node.power import UW_NS_PER_MJ, Metered
 
 WINDOW_NS = 60 * NS_PER_SECOND
+FEWEST = 20  # readings; of fewer all may have met a pause, or none of the bursts
 TOLERANCE_PERCENT = 20
 FLOOR_W = 5  # below this difference an idle card's rounding would be taken for a fault
 COARSE_FACTOR = 4
 AVERAGING_NS = NS_PER_SECOND  # the driver's window behind an average: how far it lags at the window's ends
+COVERED_NS = AVERAGING_NS * 3 // 2  # of a longer interval an average leaves out what may have been otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Window:
     def add(self, counter_mj: int, metered: Metered, power: int, ns: int) -> "Window":
         """Take an interval in which the counter rose by `counter_mj` and power was integrated to `power`."""
         # The counter's own rate belongs to the swing: a load that has just begun is not in the average yet.
+        blind = metered.kind == "instant" or (metered.kind == "average" and ns > COVERED_NS)
         seen_uw = (metered.power_uw, counter_mj * UW_NS_PER_MJ // max(1, ns))
         return Window(
             counter_mj=self.counter_mj + counter_mj,
@@ -38,21 +41,22 @@ class Window:
             longest_ns=max(self.longest_ns, ns),
             low_uw=min(seen_uw) if self.ns == 0 else min(self.low_uw, *seen_uw),
             high_uw=max(self.high_uw, *seen_uw),
-            coarse=self.coarse or metered.kind == "instant",
+            coarse=self.coarse or blind,
         )
 
     @property
     def full(self) -> bool:
         """Whether there is enough to judge by."""
-        return self.ns >= WINDOW_NS
+        return self.ns >= max(WINDOW_NS, FEWEST * self.longest_ns)
 
     @property
     def agrees(self) -> bool:
         """Whether counter and power can both be true.
 
         Momentary readings of cards whose sensor looks for 25 ms in 100 are off by -55..+127 % under a load
-        that keeps step with it, so those convict a counter only of what no such load explains. Averages lag
-        by their window at both ends; that is worth the swing of the power, times the lag.
+        that keeps step with it, and so are means of one second in ten: they convict a counter only of what no
+        such load explains. Averages lag by their window at both ends; that is worth the swing of the power,
+        times the lag.
         """
         power_mj = self.power // UW_NS_PER_MJ
         swing_mj = (self.high_uw - self.low_uw) * (AVERAGING_NS + self.longest_ns) // UW_NS_PER_MJ
