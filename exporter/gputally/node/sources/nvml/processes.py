@@ -110,6 +110,7 @@ class ProcessUtilization:
         self._make_room(_FIRST_ROOM)
         self._newest_us = 0  # of the latest sample ever seen
         self._sampled_ns = 0  # when the latest new sample came, on our own clock
+        self._dry = True  # the latest read brought none
         self._held: dict[int, tuple[float, int]] = {}  # pid -> share, when it came
         self.fresh: Mapping[int, float] = {}  # of the latest read: shares by new samples, none that are held
 
@@ -117,8 +118,9 @@ class ProcessUtilization:
         """Shares by PID; who is not in it had none. None = the driver does not say."""
         self.fresh = {}
         now_ns = self._clock().boot_ns
-        if now_ns - self._sampled_ns > RESYNC_SECONDS * NS_PER_SECOND:
+        if self._dry and now_ns - self._sampled_ns > RESYNC_SECONDS * NS_PER_SECOND:
             self._since.value = 0
+        self._dry = True
         for _ in range(2):
             self._count.value = self._room
             if self._call():
@@ -154,7 +156,7 @@ class ProcessUtilization:
         for pid, share in self.fresh.items():
             self._held[pid] = (share, now_ns)
         self._newest_us = self._since.value = newest_us
-        self._sampled_ns = now_ns
+        self._sampled_ns, self._dry = now_ns, False
 
     def _shares(self, now_ns: int) -> dict[int, float]:
         oldest_ns = now_ns - HOLD_SECONDS * NS_PER_SECOND

@@ -32,12 +32,14 @@ class PowerSamples:
             expected=(codes.NOT_FOUND,),
         )
         self._sampled_ns = 0
+        self._dry = True  # the latest read brought nothing
 
     def read(self, most_watts: float) -> tuple[tuple[int, int], ...] | None:
         """(driver's microseconds, milliwatts), oldest first; none from before the first read."""
         now_ns = self._clock().boot_ns
-        if now_ns - self._sampled_ns > _RESYNC_SECONDS * NS_PER_SECOND:
+        if self._dry and now_ns - self._sampled_ns > _RESYNC_SECONDS * NS_PER_SECOND:
             self._since.value = 0
+        self._dry = True
         self._count.value = _ROOM
         if not self._call():
             return () if self._call.code == codes.NOT_FOUND and not self._call.absent else None
@@ -47,7 +49,7 @@ class PowerSamples:
         if not rows:
             return ()
         self._since.value = rows[-1][0]
-        self._sampled_ns = now_ns
+        self._sampled_ns, self._dry = now_ns, False
         if first:
             return ()
         mask = 0xFFFFFFFF if self._kind.value == abi.VALUE_UINT else abi.NOT_AVAILABLE_64
