@@ -52,7 +52,7 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     return Sampler(
         session=Session(choices(settings, clock, processes=lists), outcomes, clock),
         crew=Crew(outcomes, clock),
-        roster=_roster(settings, persistence, boot_id, schedule, clock()),
+        roster=_roster(settings, persistence, boot_id, schedule),
         persistence=persistence,
         outcomes=outcomes,
         clock=clock,
@@ -68,11 +68,9 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     )
 
 
-def _roster(
-    settings: NodeSettings, persistence: Persistence, boot_id: str, schedule: Schedule, now: Instant
-) -> Roster:
+def _roster(settings: NodeSettings, persistence: Persistence, boot_id: str, schedule: Schedule) -> Roster:
     roster = Roster(boot_id, settings.sample_interval_ns, persistence, schedule)
-    if not persistence.is_latest(now):
+    if not persistence.is_latest:
         roster.money_from_zero()
     return roster
 
@@ -95,7 +93,7 @@ def _jobs(settings: NodeSettings, knowing: Knowing, persistence: Persistence, no
         declared=[team.name for team in settings.teams],
     )
     jobs = Jobs(knowing.jobs, book, settings.jobs_idle_policy, settings.idle_watts)
-    jobs.restore(persistence.ledger, now, clean=persistence.is_latest(now), same_boot=persistence.same_boot)
+    jobs.restore(persistence.ledger, now, clean=persistence.is_latest, same_boot=persistence.same_boot)
     return jobs
 
 

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from gputally.model import Instant, Ledger
 from gputally.node.counters import Tick
-from gputally.node.gpustate import FLUSH_NS
 from gputally.node.health import Health
 from gputally.node.jobs import Jobs
 from gputally.node.processes import ProcessTable
@@ -45,7 +44,6 @@ class Occupants:
         self._off = (("processes", "jobs") if jobs is not None else ("processes",)) if lists_off else ()
         self._shown: Ledger | None = None
         self._saved: dict[str, Any] = {}
-        self._unsaved_since: Instant | None = None
         self._table, self._health = table, health
 
     def begin(self, now: Instant) -> None:
@@ -80,20 +78,13 @@ class Occupants:
         if named and self._table.reason:
             self._health.note("processes", 0.0, self._table.reason)
 
-    def ledger(self, roster: Roster, now: Instant, *, saved: bool) -> Ledger | None:
+    def ledger(self, roster: Roster, *, in_step: bool) -> Ledger | None:
         """What is published of jobs and teams.
 
         While the state cannot be saved this stands still for a time, so that an agent that is killed then and
-        goes on from the file takes no counter back. After that time such a file is too old to go on from.
+        goes on from the file takes no counter back.
         """
-        if self.jobs is None:
-            return None
-        if saved:
-            self._unsaved_since = None
-        elif self._unsaved_since is None:
-            self._unsaved_since = now
-        since = self._unsaved_since
-        if since is None or self._shown is None or now.boot_ns - since.boot_ns > FLUSH_NS:
+        if self.jobs is not None and (in_step or self._shown is None):
             self._health.guard("ledger", partial(self._publish, self.jobs, roster))
         return self._shown
 

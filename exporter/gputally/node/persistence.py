@@ -32,7 +32,9 @@ class Persistence:
         self.ledger: object = None  # of jobs and teams, as it was saved; None = nothing
         self.same_boot = False
         self._said_goodbye = False
-        self._saved_ns: int | None = None  # when the newest file was written; None = it was not there
+        self._whole = False  # the newest file was there, and no more was published than it has
+        self._unsaved_since: Instant | None = None
+        self._said_unsaved = False
         self.recovered = False
         self.write_success: bool | None = None
         if self._file is not None:
@@ -43,19 +45,22 @@ class Persistence:
         return self._file.states.get(uuid) if self._file is not None else None
 
     @property
-    def saved(self) -> bool:
-        """Whether what is published now could be saved before; also where there is no folder for it."""
-        return self.write_success is not False
+    def in_step(self) -> bool:
+        """Whether a restart would go on from what is published now, or would know that it cannot.
 
-    def is_latest(self, now: Instant) -> bool:
+        Not so for FLUSH_NS after the folder could be written last. From then on the folder says, if it still
+        can say anything, that what is in it is not all.
+        """
+        return self._unsaved_since is None or self._said_unsaved
+
+    @property
+    def is_latest(self) -> bool:
         """Whether nothing can have been published after what is remembered.
 
-        A process that was killed has saved what it published, unless its folder could not be written; while
-        that is so, nothing new of the ledger is published for FLUSH_NS. What is older is not to be trusted.
+        A process that was killed has saved what it published. What could not be saved was not published, or
+        the folder tells of it.
         """
-        if self._said_goodbye:
-            return True
-        return self.same_boot and self._saved_ns is not None and 0 <= now.boot_ns - self._saved_ns <= FLUSH_NS
+        return self._said_goodbye or (self.same_boot and self._whole)
 
     def save(
         self,
@@ -86,11 +91,20 @@ class Persistence:
         except Exception as error:  # noqa: BLE001 - whatever the disk does, metering goes on
             self._say(error)
             self.write_success = False
+            self._unsaved(self._file, now)
         else:
             self._say(None)
             self.write_success = True
+            self._unsaved_since, self._said_unsaved = None, False
         if final:
             self._file.close()
+
+    def _unsaved(self, file: StateFile, now: Instant) -> None:
+        if self._unsaved_since is None:
+            self._unsaved_since = now
+        elif now.boot_ns - self._unsaved_since.boot_ns > FLUSH_NS:
+            file.publish_unsaved()
+            self._said_unsaved = True
 
     def health(self) -> tuple[CollectorHealth, ...]:
         """The state folder as a collector; nothing without one."""
@@ -108,7 +122,7 @@ class Persistence:
         self.ledger = found.extra.get("ledger")
         self.same_boot = found.boot_id == self._boot_id and self._boot_id not in UNKNOWN_BOOTS
         self._said_goodbye = found.clean and found.newest
-        self._saved_ns = found.saved_ns if found.newest else None
+        self._whole = found.newest and not found.outrun
         index = found.extra.get("index")
         index = index if isinstance(index, dict) else {}
         self.remembered = {

@@ -291,7 +291,7 @@ class Sampler:
             driver=self.session.driver,
             gpus=self._roster.snapshots(now),
             host=self._host.figures if self._host is not None else None,
-            ledger=self._occupants.ledger(self._roster, now, saved=self._persistence.saved),
+            ledger=self._occupants.ledger(self._roster, in_step=self._persistence.in_step),
             report=self._report(),
             web=self._web_report(),
             tariff=TariffReport(tariff.currency, tariff.timezone, tariff.source),

@@ -7,6 +7,9 @@ every write reaches the disk at once: after a power cut the newest that did may 
 system may lose the contents of the other two in a power cut although it kept their names.
 
 What cannot be used is put aside under another name, never overwritten.
+
+A process that publishes more than it could save leaves word of it in the file `lock`, which is open, and has
+its place on a full disk.
 """
 
 import contextlib
@@ -25,6 +28,7 @@ from gputally.node.gpustate import FLUSH_NS, GpuState, outruns
 
 NAME = "counters.json"
 LOCK = "lock"
+_UNSAVED = b"unsaved"
 MAX_BYTES = 64 << 20
 MAX_GPUS = 256
 FORGET_NS = 400 * 86_400 * NS_PER_SECOND
@@ -44,7 +48,7 @@ class Loaded:
     clean: bool = False  # the writer had time to say goodbye
     recovered: bool = False  # the newest file was unusable, the states are from one before it
     newest: bool = False  # they are from the newest file, which was there
-    saved_ns: int = 0  # when they were saved, by the boot clock of that boot
+    outrun: bool = True  # as far as can be known, more was published than is in it
     reason: str = ""  # "" | absent | unreadable | corrupt | invalid | other_host | future_schema
     detail: str = ""  # a sentence for the log, with the file's name
     extra: Mapping[str, Any] = field(default_factory=dict)  # what else was saved in the same breath
@@ -61,6 +65,7 @@ class StateFile:
         self._synced = folder / f"{NAME}.synced"
         self._lock: int | None = None
         self._refused: dict[Path, str] = {}  # to be put aside before anything is written
+        self._outrun = True  # more was published than the newest file has
         self._known = False  # the newest file is one that we read or wrote
         self._number = 0
         self._kept: dict[str, GpuState] = {}
@@ -92,7 +97,7 @@ class StateFile:
             best.clean,
             recovered,
             newest=self._known and not recovered,
-            saved_ns=best.saved_ns,
+            outrun=self._outrun,
             reason=reason,
             detail=detail,
             extra=best.extra,
@@ -131,10 +136,17 @@ class StateFile:
             self._write(self._synced, data, durable=True)
         self._write(self._newest, data, durable=False)
         self._number, self._saved_ns, self._known = generation.number, now.boot_ns, True
+        if self._outrun:
+            self._note_outrun(yes=False)
         if synced:
             _fsync_folder(self.folder)
             self._synced_ns, self._on_disk = now.boot_ns, after_a_crash(generation)
             self._standing = standing(generation)
+
+    def publish_unsaved(self) -> None:
+        """What is published from now on is more than what is saved: whoever goes on from it shall know."""
+        if not self._outrun:
+            self._note_outrun(yes=True)
 
     @property
     def states(self) -> Mapping[str, GpuState]:
@@ -218,7 +230,7 @@ class StateFile:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(lock, 20, 0).decode(errors="replace").strip()
+            holder = os.pread(lock, 10, 0).decode(errors="replace").strip()
             os.close(lock)
             raise StateFolderInUse(
                 f"{self.folder}: in use by another gputally (process {holder or 'unknown'})"
@@ -227,9 +239,14 @@ class StateFile:
             os.close(lock)
             raise
         self._lock = lock
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without the name
-            os.truncate(lock, 0)
-            os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        self._note_outrun(yes=_UNSAVED in os.pread(lock, 64, 0))
+
+    def _note_outrun(self, *, yes: bool) -> None:
+        """Write whose the lock is, and whether more was published than saved; on a broken disk, nothing."""
+        self._outrun = yes
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._lock, b"%-10d%-8s\n" % (os.getpid(), _UNSAVED if yes else b""), 0)
 
 
 def pruned(kept: Mapping[str, GpuState], present: Collection[str], now: Instant) -> dict[str, GpuState]:

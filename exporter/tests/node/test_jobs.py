@@ -274,10 +274,10 @@ def test_a_book_that_cannot_be_read_or_written_stops_no_tick(caplog):
     occupants = Occupants(None, jobs, Health())
     for _ in range(5):
         world.tick(roster, jobs)
-    shown = occupants.ledger(roster, world.now, saved=True)
+    shown = occupants.ledger(roster, in_step=True)
     assert shown is not None
     assert occupants.to_json() == jobs.to_json()
     jobs.to_json = jobs.ledger = lambda *_: (_ for _ in ()).throw(RuntimeError("broken"))
-    assert occupants.ledger(roster, world.now, saved=True) is shown
+    assert occupants.ledger(roster, in_step=True) is shown
     assert occupants.to_json() == {}
     assert len([r for r in caplog.records if "ledger" in r.message]) == 1
