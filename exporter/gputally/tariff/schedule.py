@@ -143,10 +143,8 @@ class Schedule:
             yield high * _SECOND_NS
 
     def _changes_of_prices(self, from_ns: int, until_ns: int) -> Iterator[int]:
-        """Instants within the interval at which a version begins or a file has another value."""
-        for begin_ns, version in self._starts:
-            if from_ns < begin_ns < until_ns:
-                yield begin_ns
+        """Instants within the interval at which a file has another value; versions begin at midnight."""
+        for version in self.tariff.versions:
             if version.prices is not None:
                 yield from version.prices.edges(from_ns, until_ns)
         if self.tariff.carbon.series is not None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gputally.tariff import Band, Version
+from gputally.tariff import Band, Series, Version
 from gputally.tariff.declared import ALL_DAYS, HOLIDAY, complaint
 
 WORKDAYS, WEEKEND = frozenset(range(5)), frozenset({5, 6})
@@ -67,6 +67,16 @@ def test_without_holidays_nobody_needs_a_price_for_them_nor_may_have_one():
     assert complaint(Version((*work_and_weekend, holiday)), NO_HOLIDAYS) == (
         "band free never holds: it is for holidays, and none are listed"
     )
+
+
+def test_a_series_holds_from_its_first_start_to_its_end_and_changes_at_each_start():
+    series = Series([10, 20, 35], [1, 2, 3], 40)
+    assert [series.at(at) for at in (9, 10, 19, 20, 34, 35, 39, 40)] == [None, 1, 1, 2, 2, 3, 3, None]
+    assert list(series.edges(0, 100)) == [10, 20, 35, 40]
+    assert list(series.edges(10, 35)) == [20]
+    assert list(series.edges(35, 40)) == []
+    assert list(series.edges(36, 41)) == [40]
+    assert Series().at(0) is None
 
 
 def test_an_hour_without_a_band_is_an_error_of_the_caller():

@@ -1,5 +1,6 @@
 """Energy laid over time and divided among shares: whole millijoules, whole money, in proportion."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from gputally.tariff import DEFAULT, EMISSION_UNITS, MONEY_UNITS, Priced, Rate, 
 from tests.tariff.oracle import HOUR, SECOND, calendars
 
 RATE = Rate("day", "EUR", 220_000_001, 13_333, 380_000)
-ENERGY = st.integers(0, 10**15)  # a megawatt for a week and more
+ENERGY = st.integers(0, 10**18)  # more than a float can count
 RATES = [Rate(f"b{at}", "EUR", 10**8 * at - 7, 10_000 + at, at * 99) for at in range(-2, 5)]
 
 
@@ -139,6 +140,8 @@ def test_pue_is_in_money_and_emissions():
         "1.3333"
     )
     assert Fraction(3_600_000_000 * RATE.emission_units, EMISSION_UNITS) == 380 * Fraction("1.3333")
+    paid_back = replace(RATE, price_nano=-RATE.price_nano)
+    assert (paid_back.credit_units, paid_back.cost_units) == (RATE.cost_units, 0)
 
 
 def test_ticks_of_a_quarter_second_sum_to_what_the_hour_is():

@@ -169,6 +169,13 @@ def test_a_file_goes_before_the_bands_where_it_has_a_price_and_its_name_is_that_
     assert schedule.names == ("spot", "fallback")
 
 
+def test_a_zero_in_a_file_is_a_price_and_an_intensity():
+    version = Version((Band("fallback", 3, rest=True),), None, Series([0], [0], HOUR), "spot")
+    carbon = Carbon(1000, "declared", Series([0], [0], HOUR))
+    rate = Schedule(Tariff("EUR", (version,), carbon=carbon)).at(0).rate
+    assert (rate.tariff, rate.price_nano, rate.carbon_mg) == ("spot", 0, 0)
+
+
 def test_a_file_of_one_version_says_nothing_about_another():
     prices = Series([0], [5], 400_000 * HOUR)
     old = Version((Band("fallback", 3, rest=True),), None, prices, "spot")
