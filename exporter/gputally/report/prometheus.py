@@ -58,7 +58,7 @@ class Prometheus:
 
     def query(self, expression: str, at_s: int) -> Sequence[Sample]:
         """The instant answer. Raises TooMuch where a shorter range may do, else ReportError."""
-        form = {"query": expression, "time": str(at_s), "timeout": f"{self._access.timeout_s:g}s"}
+        form = {"query": expression, "time": str(at_s), "timeout": f"{self._access.timeout_s:g}"}
         samples, warnings = read_answer(self._url, self._post("/api/v1/query", form))
         self.warnings.update(dict.fromkeys(warnings))
         return samples

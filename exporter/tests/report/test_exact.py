@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -98,6 +99,16 @@ def test_days_one_by_one_are_the_same_days(scene, since):
     truth = sum(meter.between("energy", start, end) for meter in scene.world.cards.values()) / PER_KWH
     assert off(number(row, "kwh"), truth) < EXACT
     assert row["gpus"] == 3
+
+
+def test_a_rolling_day_by_day_is_cut_at_midnight(scene):
+    sheet = by_gpu(inquiry(scene, "24h"), ("day",), {})
+    midnight = scene.world.midnight(scene.world.days[-1])
+    edges = [scene.world.end - 24 * HOUR, midnight, scene.world.end]
+    assert [row["day"] for row in sheet.rows] == [day.isoformat() for day in scene.world.days[-2:]]
+    for row, (start, end) in zip(sheet.rows, pairwise(edges), strict=True):
+        truth = sum(meter.between("energy", start, end) for meter in scene.world.cards.values()) / PER_KWH
+        assert number(row, "kwh") == pytest.approx(truth, abs=3 * 15 * 700 / PER_KWH)
 
 
 def test_two_days_by_day_and_team_have_days_first_and_jobs_on_every_day_of_theirs(scene):

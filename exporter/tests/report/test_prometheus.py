@@ -58,7 +58,7 @@ def test_a_value_is_what_was_written_to_the_last_digit():
         ({"team": "nlp"}, Decimal("0.1000000000000000055"))
     ]
     assert (seen[0].method, seen[0].path) == ("POST", "/api/v1/query")
-    assert seen[0].body == b"query=up&time=12&timeout=60s"
+    assert seen[0].body == b"query=up&time=12&timeout=60"
 
 
 @pytest.mark.parametrize("path", ["/prometheus", "/prometheus/"])
@@ -236,6 +236,17 @@ def test_user_and_tenant_are_sent_and_nothing_else_of_ours(monkeypatch, tmp_path
         assert speaker.seen[0].headers["X-Scope-OrgID"] == "team-a"
         with pytest.raises(ReportError, match="401"):
             Prometheus(Access(speaker.url, "ada", "wrong")).query("up", 0)
+
+
+def test_a_proxy_of_the_environment_is_asked_for_other_machines(monkeypatch):
+    with speaking(lambda _: good()) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "inside.invalid")
+        assert Prometheus(Access("http://prometheus.invalid:9090")).query("up", 0)
+        assert proxy.seen[0].path == "http://prometheus.invalid:9090/api/v1/query"
+        with pytest.raises(ReportError):
+            Prometheus(Access("http://inside.invalid:9090"), sleep=lambda _: None).query("up", 0)
+        assert len(proxy.seen) == 1
 
 
 def wanting_or_good(user: str, password: str):

@@ -73,20 +73,21 @@ def test_in_their_first_hour_rules_have_no_tile_and_the_counters_answer(blocks, 
         assert any("jobs have used is not known" in note for note in jobs(inquiry(young), (), {}).notes)
 
 
-def test_hours_without_tiles_are_said(scene):
+@pytest.mark.parametrize("hours", [20, 28, 29])
+def test_hours_without_tiles_are_said(scene, hours):
     early = inquiry(scene, "30h", at=scene.world.end)
     halved = early.server.query
 
     def without_the_first(expression: str, at_s: int):
-        return halved(expression.replace("increase1h[108000s]", "increase1h[20h]"), at_s)
+        return halved(expression.replace("increase1h[108000s]", f"increase1h[{hours}h]"), at_s)
 
     early.server.query = without_the_first
     sheet = by_gpu(early, ("gpu",), {})
-    assert sheet.notes[0] == (
-        "uuid:gpu_energy_kwh:increase1h has 20 of 30 hours of this range, so amounts are too small: "
-        + FIX
-        + "."
+    said = [note for note in sheet.notes if note.startswith("uuid:gpu_energy_kwh:increase1h has")]
+    begin = (
+        f"uuid:gpu_energy_kwh:increase1h has {hours} of 30 hours of this range, so amounts are too small: "
     )
+    assert said == ([begin + FIX + "."] if hours < 29 else [])  # one may not be over yet
 
 
 @pytest.mark.parametrize(
