@@ -23,7 +23,7 @@ from gputally.node.processes import ProcessTable
 from gputally.node.roster import SUSPENDED, Roster
 from gputally.node.session import Phase, Session
 from gputally.node.sources.protocol import SourceError, VersionMismatch
-from gputally.node.worker import Outcome
+from gputally.node.worker import Outcome, see_off
 from gputally.tariff import Schedule
 
 logger = logging.getLogger(__name__)
@@ -88,17 +88,7 @@ class Sampler:
             return
         self._save(self._clock(), final=True)
         if self._crew.idle and self.session.close():
-            self._see_off(CLOSE_SECONDS)
-
-    def _see_off(self, seconds: float) -> None:
-        """Wait for the driver to be shut down, but not for a driver that hangs in it."""
-        until_ns = self._clock().boot_ns + int(seconds * 1e9)
-        while (left := (until_ns - self._clock().boot_ns) / 1e9) > 0:
-            try:
-                if self._outcomes.get(timeout=left).worker is self.session.scout:
-                    return
-            except Empty:
-                return
+            see_off(self.session.scout, self._outcomes, self._clock, CLOSE_SECONDS)
 
     def pace(self, interval_ns: int) -> None:
         """Tick at another interval from now on."""

@@ -7,7 +7,7 @@ call costs one thread and one GPU, for as long as it hangs and no longer.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from gputally.model import Clock, Instant
 
@@ -73,3 +73,14 @@ class Worker:
                 error = fault
             self._outcomes.put(Outcome(self, started, self._clock(), value, error))
             del job, value, error  # while waiting, hold on to nothing
+
+
+def see_off(worker: Worker, outcomes: SimpleQueue[Outcome], clock: Clock, seconds: float) -> None:
+    """Wait for a worker's last job, such as shutting down the driver, but not for one that hangs in it."""
+    until_ns = clock().boot_ns + int(seconds * 1e9)
+    while (left := (until_ns - clock().boot_ns) / 1e9) > 0:
+        try:
+            if outcomes.get(timeout=left).worker is worker:
+                return
+        except Empty:
+            return
