@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from gputally.config import tariff as module
-from gputally.config.tariff import SiteDeclaration
+from gputally.config.tariff import MOST_BANDS, SiteDeclaration
 from gputally.tariff import DEFAULT, Band, Carbon, Tariff, Version
 from gputally.tariff.countries import GRAMS_PER_KWH
 from gputally.tariff.declared import MONTH_NAMES
@@ -136,3 +136,14 @@ def test_only_what_depends_on_a_calendar_needs_a_time_zone(tmp_path):
     assert read(
         ZONE + "tariff: {currency: EUR, price_per_kwh: 0.3, valid_until: 2026-12-25}", tmp_path
     ).tariff
+
+
+def test_the_last_day_of_a_version_may_be_its_first(tmp_path):
+    text = EUR + "  valid_from: 2026-05-01\n  valid_until: 2026-05-01\n  price_per_kwh: 0.3\n"
+    assert read(text, tmp_path).tariff.valid_until == date(2026, 5, 1)
+
+
+def test_24_names_of_bands_are_allowed(tmp_path):
+    bands = (f"{{name: b{h}, hours: ['{h:02}:00-{h + 1:02}:00'], price_per_kwh: 0.{h}}}" for h in range(24))
+    (version,) = read(f"{EUR}  bands: [{', '.join(bands)}]\n", tmp_path).tariff.versions
+    assert len(version.names) == MOST_BANDS == 24
