@@ -29,7 +29,8 @@ LEVELS = {
     "model": ("cluster", "model"),
     "cluster": ("cluster",),
 }
-FINER = ("currency", "tariff", "reason", "day", "state")  # what a figure may be divided by at any level
+# What a figure may be divided by at any level.
+FINER = ("currency", "tariff", "reason", "day", "state", "alert")
 
 
 def test_every_metric_that_a_rule_reads_exists(rule: Rule) -> None:
@@ -62,7 +63,7 @@ def test_group_names_say_what_they_hold(rule: Rule) -> None:
 def test_recording_rules_are_named_level_metric_operations(recording: Rule) -> None:
     level, metric, operations = recording.name.split(":")
     assert level in LEVELS
-    assert re.fullmatch(r"(gpu|site)_[a-z_]+", metric)
+    assert re.fullmatch(r"(gpu|site|gputally)_[a-z_]+", metric)
     assert re.fullmatch(r"[a-z0-9_]+", operations)
 
 
@@ -141,7 +142,7 @@ def test_a_recording_rule_stands_in_the_manual_under_its_file(recording: Rule) -
 
 
 def test_the_manual_names_no_rule_that_does_not_exist() -> None:
-    named = set(re.findall(r"`(\w+:(?:gpu|site)_\w+:\w+)", MANUAL.read_text()))
+    named = set(re.findall(r"`(\w+:(?:gpu|site|gputally)_\w+:\w+)", MANUAL.read_text()))
     assert named == {rule.name for rule in RULES}
 
 

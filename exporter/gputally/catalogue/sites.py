@@ -20,4 +20,5 @@ SITES: tuple[Family, ...] = (
     _g("site_owned_gpu_life_seconds", unit="seconds", labels=("model",), help="For how long a GPU of this model is written off.", source="owned_gpus[].life_years", key="owned_life_seconds"),
     _g("site_owned_gpu_opex_per_hour", unit="", labels=("model", "currency"), help="Running cost of a GPU of this model without its energy: rack, staff, network.", source="owned_gpus[].opex_per_year", key="owned_opex"),
     _g("site_owned_gpu_rate_per_hour", unit="", labels=("model", "currency"), help="What an hour of owning a GPU of this model costs without its energy: (capital - residual) / life + running cost.", source="owned_gpus", key="owned_rate"),
+    _g("gputally_threshold", unit="", labels=("alert",), help="What an alert compares with at this site, configured or the default; the unit is the alert's own.", source="alerts.thresholds", key="thresholds"),
 )

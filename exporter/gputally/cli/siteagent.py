@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from gputally.cli.agent import Agent
@@ -12,11 +13,17 @@ from gputally.config.settings import SiteSettings
 from gputally.config.tariff import SiteDeclaration
 from gputally.model.clock import system_clock
 from gputally.node.own import OwnFigures
+from gputally.site.figures import Declared
 from gputally.site.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 READY_AGE_SECONDS = 5.0
 SHORTEST_SECONDS = 0.001  # a timer that comes a little early is no reason to spin
+
+
+def declared(settings: SiteSettings) -> Declared:
+    """What settings declare."""
+    return Declared(settings.site, settings.owned_gpus, settings.thresholds)
 
 
 class SiteAgent(Agent[SiteSettings]):
@@ -26,8 +33,7 @@ class SiteAgent(Agent[SiteSettings]):
 
     def __init__(self, settings: SiteSettings, config_file: Path | None, told: Told) -> None:
         self.publisher = Publisher(
-            settings.site,
-            settings.owned_gpus,
+            declared(settings),
             system_clock,
             web_report=self.web_report,
             own_figures=OwnFigures(),
@@ -47,12 +53,12 @@ class SiteAgent(Agent[SiteSettings]):
 
     def adopt(self, new: SiteSettings) -> None:
         """All that is declared."""
-        self.publisher.declare(new.site, new.owned_gpus)
+        self.publisher.declare(declared(new))
         self.publisher.publish()
 
     def reprice(self, site: SiteDeclaration) -> None:
         """At once."""
-        self.publisher.declare(site, self.settings.owned_gpus)
+        self.publisher.declare(replace(declared(self.settings), site=site))
         self.publisher.publish()
 
     def summary(self) -> str:

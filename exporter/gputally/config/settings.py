@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from gputally.alerts.thresholds import DEFAULTS
+from gputally.config.alerts import read_alerts
 from gputally.config.owned import OwnedGpu, read_owned
 from gputally.config.strict import Section, Value, parse
 from gputally.config.tariff import SiteDeclaration, read_site
@@ -72,15 +74,19 @@ class SiteSettings:
     web_config_file: Path | None = None
     site: SiteDeclaration = _NOTHING_DECLARED
     owned_gpus: tuple[OwnedGpu, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=lambda: DEFAULTS)  # of every alert with one
     log_level: str = "info"
     log_format: str = "logfmt"
     config_text: bytes = field(default=b"", compare=False, repr=False)
 
 
 # Settings that a reload may change while the agent runs; the others need a restart.
-RELOADABLE = frozenset({"sample_interval_ns", "log_level", "teams", "site", "owned_gpus", "config_text"})
+RELOADABLE = frozenset(
+    {"sample_interval_ns", "log_level", "teams", "site", "owned_gpus", "thresholds", "config_text"}
+)
 NAMES = frozenset(field.name for field in fields(NodeSettings))
-FILE_ONLY = frozenset({"idle_watts", "teams", "site", "owned_gpus", "config_text"})  # too long for a flag
+# Too long for a flag.
+FILE_ONLY = frozenset({"idle_watts", "teams", "site", "owned_gpus", "thresholds", "config_text"})
 
 
 Check = Callable[[str], object]  # raises ValueError with a sentence
@@ -104,6 +110,7 @@ def read_file(
     given["teams"] = read_teams(root) or None
     given["site"] = read_site(root, path.parent)
     given["owned_gpus"] = read_owned(root) or None
+    given["thresholds"] = read_alerts(root).thresholds
     web = root.mapping("web")
     addresses = {
         NodeSettings: _addresses(web, "listen_addresses", check_address),

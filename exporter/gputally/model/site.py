@@ -25,6 +25,7 @@ class SiteFigures:
     owned_life_seconds: Mapping[str, float]  # model
     owned_opex: Mapping[Labels, float]  # (model, currency), per hour
     owned_rate: Mapping[Labels, float]
+    thresholds: Mapping[str, float]  # alert -> what it compares with
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """What is declared, at one instant: the figures that hold until the span of the calendar ends. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
+from gputally.alerts.thresholds import DEFAULTS
 from gputally.config.owned import OwnedGpu
 from gputally.config.tariff import SiteDeclaration
 from gputally.model.site import SiteFigures
@@ -13,19 +15,28 @@ _NS = 1_000_000_000
 _SECONDS_PER_HOUR = 3600
 
 
-def figures(site: SiteDeclaration, owned: Iterable[OwnedGpu], schedule: Schedule, span: Span) -> SiteFigures:
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """All that the configuration declares of a site."""
+
+    site: SiteDeclaration
+    owned: tuple[OwnedGpu, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=lambda: DEFAULTS)  # of every alert that has one
+
+
+def figures(declared: Declared, schedule: Schedule, span: Span) -> SiteFigures:
     """Lay what is declared on a span of the site's calendar."""
+    site, rows = declared.site, declared.owned
     tariff, rate, end_ns = schedule.tariff, span.rate, schedule.end_ns()
     currency, carbon = tariff.currency, tariff.carbon
-    rows = tuple(owned)
     has_carbon = carbon.source != "default" or carbon.series is not None
-    declared = (tariff.source, "configured" if has_carbon else "default")
+    sources = (tariff.source, "configured" if has_carbon else "default")
 
     def money(amount_of: str) -> dict[tuple[str, ...], float]:
         return {(row.model, currency): float(Decimal(getattr(row, amount_of))) for row in rows}
 
     return SiteFigures(
-        info={(site.name, tariff.timezone, currency, *declared): 1},
+        info={(site.name, tariff.timezone, currency, *sources): 1},
         day={span.day: 1},
         prices={(name, currency): nano / NANO for name, nano in prices_nano(schedule, span).items()},
         price_now={(rate.tariff, currency): rate.price_nano / NANO},
@@ -37,6 +48,7 @@ def figures(site: SiteDeclaration, owned: Iterable[OwnedGpu], schedule: Schedule
         owned_life_seconds={row.model: float(row.life_hours * _SECONDS_PER_HOUR) for row in rows},
         owned_opex=money("opex_per_hour"),
         owned_rate=money("rate_per_hour"),
+        thresholds=declared.thresholds,
     )
 
 

@@ -5,11 +5,9 @@ A scrape reads `latest`, which is replaced by one assignment, and computes nothi
 
 from collections.abc import Callable, Mapping
 
-from gputally.config.owned import OwnedGpu
-from gputally.config.tariff import SiteDeclaration
 from gputally.model import Clock, Instant, SelfReport, WebReport
 from gputally.model.site import SiteFigures, SiteSnapshot
-from gputally.site.figures import figures
+from gputally.site.figures import Declared, figures
 from gputally.tariff import Schedule, Span
 
 INTERVAL_SECONDS = 1.0
@@ -22,8 +20,7 @@ class Publisher:
 
     def __init__(
         self,
-        site: SiteDeclaration,
-        owned: tuple[OwnedGpu, ...],
+        declared: Declared,
         clock: Clock,
         web_report: Callable[[], WebReport] = WebReport,
         own_figures: Callable[[], Mapping[str, float]] = dict,
@@ -33,12 +30,12 @@ class Publisher:
         self._clock, self._web_report, self._own_figures = clock, web_report, own_figures
         self._process: Mapping[str, float] = {}
         self._process_at: Instant | None = None
-        self.declare(site, owned)
+        self.declare(declared)
 
-    def declare(self, site: SiteDeclaration, owned: tuple[OwnedGpu, ...]) -> None:
+    def declare(self, declared: Declared) -> None:
         """From now on something else is declared."""
-        self._site, self._owned = site, owned
-        self._schedule = Schedule(site.tariff)
+        self._declared = declared
+        self._schedule = Schedule(declared.site.tariff)
         self._span: Span | None = None
         self._figures: SiteFigures | None = None
 
@@ -48,7 +45,7 @@ class Publisher:
         span = self._schedule.at(now.wall_ns)
         if self._figures is None or span is not self._span:
             self._span = span
-            self._figures = figures(self._site, self._owned, self._schedule, span)
+            self._figures = figures(self._declared, self._schedule, span)
         if self._process_at is None or now.seconds_since(self._process_at) >= OWN_SECONDS:
             self._process, self._process_at = self._own_figures(), now
         self.latest = SiteSnapshot(

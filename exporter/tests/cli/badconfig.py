@@ -55,7 +55,10 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "unknown section": ("nodes: {}\n", ":1:1 nodes: unknown key, did you mean node?"),
     "unknown section of another kind": (
         "gpus: {}\n",
-        ":1:1 gpus: unknown key, expected one of node, teams, site, tariff, carbon, owned_gpus, web, log",
+        (
+            ":1:1 gpus: unknown key, "
+            "expected one of node, teams, site, tariff, carbon, owned_gpus, alerts, web, log"
+        ),
     ),
     "unknown key": (
         "node:\n  sample_intervall: 1s\n",

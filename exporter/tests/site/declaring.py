@@ -8,6 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gputally.cli.options import combine
+from gputally.cli.siteagent import declared
 from gputally.config.settings import SiteSettings
 from gputally.model import Instant
 from gputally.site.publisher import Publisher
@@ -26,6 +27,7 @@ tariff:
         - {name: day, days: [mon-fri], hours: ["06:00-22:00"], price_per_kwh: 0.22}
         - {name: night, price_per_kwh: 0.14}
 carbon: {grams_per_kwh: 380.5}
+alerts: {thresholds: {GpuIdleAllocated: 0.02, GpuCostPerDay: 500}}
 owned_gpus:
   - {model: NVIDIA H100 80GB HBM3, capital: 30000, residual: 4000, life_years: 4, opex_per_year: 1200}
   - {model: 'Quote " and \\', capital: 1000, life_years: 1}
@@ -57,7 +59,7 @@ def settings(folder, text: str = FULL) -> SiteSettings:
 
 
 def publisher(told: SiteSettings, clock: StoppedClock, **more) -> Publisher:
-    return Publisher(told.site, told.owned_gpus, clock, **more)
+    return Publisher(declared(told), clock, **more)
 
 
 def series(*rows: tuple[datetime, datetime, str], column: str = "price_per_kwh") -> str:

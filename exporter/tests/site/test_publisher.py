@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gputally.cli.siteagent import declared
 from gputally.config.settings import SiteSettings
 from tests.site.declaring import BERLIN, FULL, StoppedClock, publisher, settings
 
@@ -114,11 +115,12 @@ def test_something_else_is_declared_from_the_next_publication_on(tmp_path):
     one = publisher(settings(tmp_path, FULL), clock)
     noon = datetime(2026, 7, 1, 12, 0, tzinfo=BERLIN)
     shown = at(one, clock, noon)[0]
-    one.declare(SiteSettings().site, ())
+    one.declare(declared(SiteSettings()))
     assert one.latest.site is shown  # a scrape sees whole snapshots only
     site, _ = at(one, clock, noon)
     assert site.price_now == {("default", "USD"): 0.12}
     assert site.owned_capital == {}
+    assert (shown.thresholds["GpuCostPerDay"], site.thresholds["GpuCostPerDay"]) == (500, 0)
 
 
 def test_the_process_is_looked_at_less_often_than_is_published(tmp_path):
