@@ -19,6 +19,7 @@ from tests.report.truth import CARDS, CURRENCY, DEAD, HOUR, JOBS, SHORT_JOBS, UN
 
 PER_KWH, PER_HOUR = 3.6e6, 3600.0
 EXACT = 0.0005
+EDGES_KWH = 2 * 15 * 450 / PER_KWH  # a scrape at either end, of a burst where the mean was assumed
 TEAM = {  # column: quantity, its unit
     "kwh": ("energy", PER_KWH),
     "cost": ("cost", 1.0),
@@ -34,10 +35,6 @@ def yesterday(world: World) -> tuple[int, int]:
     return world.midnight(day), world.midnight(day + timedelta(days=1))
 
 
-def off(got: float, truth: float) -> float:
-    return abs(got - truth) / truth if truth else abs(got)
-
-
 def test_a_calendar_day_of_every_card_is_exact_to_half_a_thousandth(scene):
     start, end = yesterday(scene.world)
     sheet = by_gpu(inquiry(scene, "yesterday"), ("gpu",), {})
@@ -51,8 +48,8 @@ def test_a_calendar_day_of_every_card_is_exact_to_half_a_thousandth(scene):
             ("cost", "cost", 1),
             ("busy_hours", "busy", PER_HOUR),
         ):
-            truth = meter.between(quantity, start, end) / unit
-            assert off(number(row, column), truth) < EXACT, (uuid, column, row[column], truth)
+            truth = meter.between(quantity, start, end)
+            assert abs(number(row, column) * unit - truth) < allowed(scene.world, quantity), (uuid, column)
         assert number(row, "gpu_hours") == 24
         assert number(row, "utilization") == pytest.approx(number(row, "busy_hours") / 24)
         assert (row["instance"], row["gpu"], row["name"]) == (card.instance, card.gpu, card.name)
@@ -69,21 +66,27 @@ def test_a_calendar_day_of_every_team_is_exact(scene):
     assert set(rows) == used
     for key in used:
         for column, (quantity, unit) in TEAM.items():
-            truth = scene.world.of(start, end, quantity, **names(key)) / unit
-            assert abs(number(rows[key], column) - truth) < EXACT * card_day(scene.world, quantity) / unit, (
-                key
-            )
+            truth = scene.world.of(start, end, quantity, **names(key))
+            assert abs(number(rows[key], column) * unit - truth) < allowed(scene.world, quantity, 2), key
     assert_sums(sheet, (*TEAM, "unused_hours", "jobs"))
-    total = sheet.totals[0]
     for column, (quantity, unit) in TEAM.items():
-        truth = scene.world.of(start, end, quantity) / unit
-        assert abs(number(total, column) - truth) < EXACT * card_day(scene.world, quantity) / unit, column
+        truth = scene.world.of(start, end, quantity)
+        total = number(sheet.totals[0], column) * unit
+        assert abs(total - truth) < allowed(scene.world, quantity, 3), column
 
 
-def card_day(world: World, quantity: str) -> float:
-    """What a card has in a day: an edge of a range costs the same whether little or much lies behind it."""
+def allowed(world: World, quantity: str, cards: int = 1) -> float:
+    """Half a thousandth of what so many cards have in a day; of time, of the day itself.
+
+    An edge of a range costs what happens in one scrape interval, whether much or little lies behind it.
+    """
     start, end = yesterday(world)
-    return 24.0 * HOUR if quantity == "held" else world.cards["GPU-a"].between(quantity, start, end)
+    day = (
+        world.cards["GPU-a"].between(quantity, start, end)
+        if quantity not in ("held", "busy")
+        else 24.0 * HOUR
+    )
+    return EXACT * cards * day
 
 
 def names(key: tuple[str, str, str]) -> dict[str, str]:
@@ -96,8 +99,8 @@ def test_days_one_by_one_are_the_same_days(scene, since):
     (row,) = sheet.rows
     assert row["day"] == scene.world.days[-2 if since == "yesterday" else -1].isoformat()
     start, end = sheet.range.from_s, sheet.range.until_s
-    truth = sum(meter.between("energy", start, end) for meter in scene.world.cards.values()) / PER_KWH
-    assert off(number(row, "kwh"), truth) < EXACT
+    truth = sum(meter.between("energy", start, end) for meter in scene.world.cards.values())
+    assert abs(number(row, "kwh") * PER_KWH - truth) < allowed(scene.world, "energy", 3)
     assert row["gpus"] == 3
 
 
@@ -136,7 +139,7 @@ def test_a_few_hours_are_asked_of_the_counters(scene, hours):
     start, end = scene.world.end - hours * HOUR, scene.world.end
     for uuid in ("GPU-a", "GPU-b"):
         truth = scene.world.cards[uuid].between("energy", start, end) / PER_KWH
-        assert off(number(found(sheet, "uuid")[uuid,], "kwh"), truth) < 0.005
+        assert number(found(sheet, "uuid")[uuid,], "kwh") == pytest.approx(truth, abs=EDGES_KWH)
     assert number(found(sheet, "uuid")["GPU-a",], "gpu_hours") == pytest.approx(hours, abs=0.04)
 
 
@@ -151,8 +154,9 @@ def test_a_rolling_day_is_the_sum_of_tiles_and_exact_for_the_hours_that_they_cov
     end = last_tile(scene)
     assert scene.world.end - HOUR < end <= scene.world.end
     for column, (quantity, unit) in TEAM.items():
-        truth = scene.world.of(end - 24 * HOUR, end, quantity) / unit
-        assert off(number(sheet.totals[0], column), truth) < EXACT, column
+        truth = scene.world.of(end - 24 * HOUR, end, quantity)
+        total = number(sheet.totals[0], column) * unit
+        assert abs(total - truth) < allowed(scene.world, quantity, 3), column
     assert_sums(sheet, TEAM)
     asked = {
         "kwh": "sum by (team) (sum_over_time(team_user_model:gpu_energy_kwh:increase1h[24h]))",
@@ -227,7 +231,7 @@ def test_jobs_of_a_past_range_are_those_that_ran_in_it_as_far_as_they_were(scene
     assert (running["state"], running["end"]) == ("running", None)
     job = next(job for job in JOBS if job.job_id == "4713")
     truth = scene.world.held(job, "energy", scene.world.start, end) / PER_KWH
-    assert off(number(running, "kwh"), truth) < 2 * EXACT
+    assert truth - EDGES_KWH < number(running, "kwh") <= truth
 
 
 def sheet_time(scene, second: int) -> str:
@@ -294,16 +298,18 @@ def test_waste_is_what_was_held_and_idle_and_what_nobody_had(scene):
     rows = found(sheet, "team", "user", "reason")
     world = scene.world
     whole = sum(meter.between("energy", start, end) for meter in world.cards.values())
-    idle = (whole - world.of(start, end, "energy")) / PER_KWH
-    assert off(number(rows["", "", "idle"], "unused_kwh"), idle) < EXACT
+    idle = whole - world.of(start, end, "energy")
+    shown = number(rows["", "", "idle"], "unused_kwh") * PER_KWH
+    assert abs(shown - idle) < allowed(world, "energy", 3)
     assert ("", "", "gap") not in rows  # nothing is no waste
     hours = (24 * HOUR * 3 - world.of(start, end, "held")) / PER_HOUR
     assert number(rows["", "", "not_allocated"], "unused_hours") == pytest.approx(hours, rel=EXACT)
     held = rows["nlp", "ada", "allocated"]
-    truth = world.of(start, end, "unused_energy", team="nlp") / PER_KWH
-    assert off(number(held, "unused_kwh"), truth) < 4 * EXACT
+    truth = world.of(start, end, "unused_energy", team="nlp")
+    assert abs(number(held, "unused_kwh") * PER_KWH - truth) < allowed(world, "unused_energy", 2)
     busy, all_hours = (world.of(start, end, quantity, team="nlp") / PER_HOUR for quantity in ("busy", "held"))
-    assert number(held, "unused_hours") == pytest.approx(all_hours - busy, rel=4 * EXACT)
+    slack = allowed(world, "held", 2) / PER_HOUR
+    assert number(held, "unused_hours") == pytest.approx(all_hours - busy, abs=slack)
     costs = [row["unused_cost"] for row in sheet.rows if "unused_cost" in row]
     assert costs == sorted(costs, reverse=True)
     assert_sums(sheet, ("unused_kwh", "unused_cost", "unused_hours"))
@@ -322,4 +328,4 @@ def test_teams_and_nobody_are_the_cards(scene):
     nobody = found(waste(inquiry(scene, "yesterday"), (), {}), "reason")
     for column in ("kwh", "cost"):
         both = number(teams, column) + number(nobody["idle",], f"unused_{column}")
-        assert both == pytest.approx(number(cards, column), rel=EXACT)
+        assert both == pytest.approx(number(cards, column), rel=2 * EXACT)
