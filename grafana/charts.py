@@ -66,6 +66,11 @@ def sort_by(field: str, *, descending: bool = False) -> Json:
     return {"id": "sortBy", "options": {"fields": {}, "sort": [{"desc": descending, "field": field}]}}
 
 
+def first(count: int) -> Json:
+    """A transformation that leaves all rows out but the first."""
+    return {"id": "limit", "options": {"limitField": count}}
+
+
 def banner(title: str, description: str, target: Json, look: Look, mappings: Sequence[Json]) -> Json:
     """A sentence on a coloured ground, chosen by the value."""
     return panel(

@@ -1,11 +1,11 @@
 """Jobs one by one: those that run, by machine, from their own counters; those that ran, from their finals."""
 
-from grafana.charts import Bars, bars, sort_by
+from grafana.charts import Bars, bars, first, sort_by
 from grafana.jobs import STATES
 from grafana.ledger import EMPTY, ENERGY, SHARE
 from grafana.panels import Look
 from grafana.queries import PEOPLE, Json, rows
-from grafana.tables import Column, link, table, words
+from grafana.tables import Column, drop_without, link, table, words
 
 from gputally.report import questions
 from gputally.report.questions import JOB
@@ -19,10 +19,11 @@ IN_SPAN = f"max_over_time({_INFO}{{}}[{SPAN}])"
 _BY = "by (cluster, job_id)"
 # The latest names of a job: some become known while it runs.
 _NAMES = f"topk {_BY} (1, {IN_SPAN})"
-_STATE = "job_id:gpu_job_state:max"
-# The worst end of a job's parts counts. Vanished: seen no more, and nobody has seen it end.
-_ENDS = ("completed", "ended", "cancelled", "timeout", "failed")
-_CODES = ("vanished", "running", *_ENDS)
+_UTILISATION = "job_id_names:gpu_job_utilization:ratio"
+_STATE = "job_id:gpu_job_state_code:max"
+_CODES = ("running", "completed", "ended", "cancelled", "timeout", "failed")  # the rule's numbers, from 1
+# Evaluated every 5 minutes: an instant alone would fall between two evaluations.
+_NOW = f"max_over_time({_STATE}{{}}[10m])"
 _AMOUNT = Look("none", decimals=3)
 
 
@@ -63,20 +64,21 @@ def ran() -> Json:
     """Running and ended, with all that each has come to."""
     began = f"min {_BY} (min_over_time(job_id:gpu_job_start_time_seconds:min{{}}[{SPAN}]))"
     ended = f"max {_BY} (max_over_time(job_id:gpu_job_end_time_seconds:max{{}}[{SPAN}]))"
-    goes_on = f"0 * max {_BY} ({_still_running()}) + time()"
-    runtime = f"({ended} or {goes_on}) - {began}"
-    states = words({str(code): (state, STATES.get(state, "text")) for code, state in enumerate(_CODES)})
+    goes_on = f"time() + 0 * ({_NOW} == 1)"
+    state = f"{_NOW} or (max_over_time({_STATE}{{}}[{SPAN}]) > 1)"
+    used = f"max {_BY} (last_over_time({_UTILISATION}{{}}[{SPAN}]))"
     columns = [
         Column("Cluster", name="cluster", hidden=True),
         Column("Currency", name="currency", hidden=True),
         Column("By", name="scheduler", hidden=True),
         *_names(),
-        Column("State", expr=_state(), cell="color-text", width=85, mappings=(states,)),
+        Column("State", expr=f"max {_BY} ({state})", cell="color-text", width=85, mappings=_said()),
         Column("Names", expr=_NAMES, hidden=True, needed=True),
-        Column("Began", expr=f"{began} * 1000", look=Look("time:MM-DD HH:mm"), width=95),
-        Column("Runtime", expr=runtime, look=Look("s", decimals=1), width=85),
+        Column("Began", expr=f"1000 * {began}", look=Look("time:MM-DD HH:mm"), width=95),
+        Column("Ended", expr=f"1000 * ({ended} or {goes_on})", hidden=True),
+        Column("Runtime", made_of=("Ended", "-", "Began"), look=Look("ms", decimals=1), width=85),
         Column("GPU hours", expr=_final("gpu_hours"), look=Look("none", decimals=2), width=85),
-        Column("Utilisation", expr=_used(), look=SHARE, cell="basic", width=115),
+        Column("Utilisation", expr=used, look=SHARE, cell="basic", width=115),
         Column("Energy", expr=_final("kwh"), look=ENERGY, width=80),
         Column("Cost", expr=_final("cost"), look=_AMOUNT, width=70),
         Column("Unused cost", expr=_final("unused_cost"), look=_AMOUNT, width=100),
@@ -93,18 +95,23 @@ def ran() -> Json:
 
 def dearest() -> Json:
     """The top of the bill."""
-    # One row for each job: this join adds a name, and nothing else.
-    labelled = f'0 * label_join({_NAMES}, "label", "  ", "job_name", "job_id") + 1'
-    named = f"{_final('cost')} * on (cluster, job_id) group_left (label) ({labelled})"
+    labelled = f'label_join({_NAMES}, "label", "  ", "job_name", "job_id")'
+    steps = [
+        {"id": "merge", "options": {}},
+        drop_without("Value #A"),
+        drop_without("Value #B"),
+        sort_by("Value #A", descending=True),
+        first(10),
+    ]
     return bars(
         "Ten most expensive jobs of the last $span ($currency)",
         "What each has cost since it began, by its name and number.",
-        [rows(f"topk(10, max by (cluster, job_id, label) ({named}))")],
+        [rows(_final("cost")), rows(f"max by (cluster, job_id, label) ({labelled})")],
         Look("none", ((None, "green"),), decimals=2, minimum=0),
         Bars(
-            {"label": "Job", "Value": "Cost"},
-            without=["cluster", "job_id"],
-            steps=[sort_by("Value", descending=True)],
+            {"label": "Job", "Value #A": "Cost"},
+            without=["cluster", "currency", "job_id", "Value #B"],
+            steps=steps,
             horizontal=True,
         ),
     )
@@ -112,17 +119,17 @@ def dearest() -> Json:
 
 def distribution() -> Json:
     """How well jobs use what they hold."""
-    chosen = f"{_used()} and on (cluster, job_id) {IN_SPAN}"
-    tenths = f'count_values("from", 10 * clamp_max(floor(10 * ({chosen})), 9))'
+    used = f"max {_BY} (last_over_time({_UTILISATION}{{}}[{SPAN}]))"
+    tenths = f'count_values("from", 10 * clamp_max(floor(10 * {used}), 9))'
     counted = f'label_replace({tenths}, "utilisation", "$1 %", "from", "(.*)")'
-    # Tenths without a job are drawn, too, once there is any job.
-    none = " or ".join(f'label_replace(vector(0), "utilisation", "{n}0 %", "", "")' for n in range(1, 10))
-    none = f'label_replace(vector(0), "utilisation", "0 %", "", "") or {none}'
+    # Tenths without a job are drawn, too, once anything is known of jobs.
+    tens = ("0", *(f"{n}0" for n in range(1, 10)))
+    none = " or ".join(f'label_replace(vector(0), "utilisation", "{ten} %", "", "")' for ten in tens)
     return bars(
         "Utilisation of the jobs of the last $span",
         "How many jobs computed for how much of the time for which they held GPUs: 0 % are those from 0 to "
         "10 %, and so on.",
-        [rows(f"{counted} or on (utilisation) ({none}) and on () count({IN_SPAN})")],
+        [rows(f"{counted} or on (utilisation) ({none}) and on () count({_NOW})")],
         Look("short", ((None, "blue"),), decimals=0, minimum=0),
         Bars(
             {"utilisation": "Utilisation", "Value": "Jobs"}, without=["from"], steps=[sort_by("utilisation")]
@@ -146,19 +153,7 @@ def _final(amount: str) -> str:
     return questions.finals(JOB[amount], SPAN, EMPTY)
 
 
-def _used() -> str:
-    return f"{_final('busy_hours')} / ({_final('gpu_hours')} > 0)"
-
-
-def _still_running() -> str:
-    # Evaluated every 5 minutes: an instant alone would fall between two evaluations.
-    return f'max_over_time({_STATE}{{state="running"}}[10m])'
-
-
-def _state() -> str:
-    def seen(state: str) -> str:
-        return f'max_over_time({_STATE}{{state="{state}"}}[{SPAN}])'
-
-    ended = [f"{_CODES.index(state)} * {seen(state)}" for state in _ENDS]
-    codes = [_still_running(), f"0 * {seen('running')}", *ended]
-    return f"max {_BY} ({' or '.join(codes)})"
+def _said() -> tuple[Json, ...]:
+    texts = {str(code): (state, STATES[state]) for code, state in enumerate(_CODES, start=1)}
+    vanished: Json = {"color": "orange", "index": len(_CODES), "text": "vanished"}
+    return (words(texts), {"options": {"match": "null", "result": vanished}, "type": "special"})

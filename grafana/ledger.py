@@ -57,13 +57,3 @@ def with_nobody(amount: str, nobodys: str) -> str:
 def utilisation(*by: str) -> str:
     """Busy hours of the hours held."""
     return f"{total(TEAM['busy_hours'], *by)} / ({total(TEAM['gpu_hours'], *by)} > 0)"
-
-
-def unused_share(*by: str) -> str:
-    """How much of its cost went by while GPUs were held and nothing ran."""
-    return f"{total(TEAM['unused_cost'], *by)} / ({total(TEAM['cost'], *by)} > 0)"
-
-
-def per_busy_hour(*by: str) -> str:
-    """What an hour of work cost."""
-    return f"{total(TEAM['cost'], *by)} / on ({', '.join(by)}) ({total(TEAM['busy_hours'], *by)} > 0)"

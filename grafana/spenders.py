@@ -16,11 +16,8 @@ from grafana.ledger import (
     SHARE,
     TEAM_GRAMS,
     WASTE,
-    per_busy_hour,
     per_hour,
     total,
-    unused_share,
-    utilisation,
     with_nobody,
 )
 from grafana.panels import Look, timeseries
@@ -31,6 +28,7 @@ from gputally.report.questions import NOT_HELD, TEAM
 
 TILES = "Whole hours, the last of which has ended within the hour."
 _HOURLY = Look("none", minimum=0, stacked=True, hourly=True, colors={"nobody's": "text"})
+_PER_BUSY_HOUR = Column("Per busy hour", made_of=("Cost", "/", "Busy hours"), look=PRICE, width=115)
 _NO_MODEL: Json = {
     "options": {"match": "empty", "result": {"index": 0, "text": "(none)"}},
     "type": "special",
@@ -42,6 +40,7 @@ def teams() -> Json:
     cost = with_nobody(total(TEAM["cost"], "team"), total(NOBODY_COST))
     energy = with_nobody(total(TEAM["kwh"], "team"), total(NOBODY_KWH))
     held = with_nobody(total(TEAM["gpu_hours"], "team"), total(NOT_HELD))
+    unused = with_nobody(total(TEAM["unused_cost"], "team"), total(NOBODY_COST))
     of_all = f"({cost}) / on (currency) group_left () ({total(COST)} > 0)"
     now = "sum by (team) (team:gpu_cost_per_hour:rate5m{})"
     columns = [
@@ -51,18 +50,18 @@ def teams() -> Json:
         Column("Of all cost", expr=of_all, look=PART, cell="basic"),
         Column("Energy", expr=energy, look=ENERGY, width=95),
         Column("GPU hours", expr=held, look=HOURS, width=90),
-        Column("Utilisation", expr=utilisation("team"), look=SHARE, cell="basic"),
-        _unused("team"),
-        Column("Unused of cost", expr=unused_share("team"), look=WASTE, cell="basic"),
-        Column("Per busy hour", expr=per_busy_hour("team"), look=PRICE, width=115),
+        *busy("team"),
+        Column("Unused cost", expr=unused, look=MONEY, width=95),
+        Column("Unused of cost", made_of=("Unused cost", "/", "Cost"), look=WASTE, cell="basic"),
+        _PER_BUSY_HOUR,
         Column("Per hour, now", expr=now, look=MONEY, width=110),
         Column("CO₂", expr=total(TEAM_GRAMS, "team"), look=CARBON, width=80),
     ]
     return _by_cost(
         "Teams ($currency)",
         f"What each team's jobs cost, held and used. {NO_ONE}: GPUs that no job held, and what could not be "
-        "given to one; with it the costs add up to those of all GPUs. Unused: spent while a job held a GPU "
-        f"and nothing of it ran. {TILES}",
+        "given to one, all of it unused; with it the costs add up to those of all GPUs. Unused: spent while "
+        f"a job held a GPU and nothing of it ran. {TILES}",
         columns,
     )
 
@@ -77,8 +76,8 @@ def users() -> Json:
         Column("Cost", expr=total(TEAM["cost"], *by), look=MONEY, width=75),
         Column("Energy", expr=total(TEAM["kwh"], *by), look=ENERGY, width=80),
         Column("GPU hours", expr=total(TEAM["gpu_hours"], *by), look=HOURS, width=80),
-        Column("Utilisation", expr=utilisation(*by), look=SHARE, cell="basic"),
-        _unused(*by),
+        *busy(*by),
+        Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=95),
     ]
     return _by_cost("Users ($currency)", f"The same by user. {TILES}", columns)
 
@@ -91,8 +90,8 @@ def models() -> Json:
         Column("Cost", expr=total(TEAM["cost"], "model"), look=MONEY, width=75),
         Column("Energy", expr=total(TEAM["kwh"], "model"), look=ENERGY, width=80),
         Column("GPU hours", expr=total(TEAM["gpu_hours"], "model"), look=HOURS, width=80),
-        Column("Utilisation", expr=utilisation("model"), look=SHARE, cell="basic"),
-        Column("Per busy hour", expr=per_busy_hour("model"), look=PRICE, width=115),
+        *busy("model"),
+        _PER_BUSY_HOUR,
     ]
     about = f"The same by AI model, whoever ran it; (none): jobs that name no model. {TILES}"
     return _by_cost("AI models ($currency)", about, columns)
@@ -152,5 +151,9 @@ def _jobs_of(label: str) -> Json:
     return link("gputally-jobs", "Its jobs", **{label: ""})
 
 
-def _unused(*by: str) -> Column:
-    return Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=95)
+def busy(*by: str) -> list[Column]:
+    """Utilisation, next to a column of GPU hours."""
+    return [
+        Column("Busy hours", expr=total(TEAM["busy_hours"], *by), hidden=True),
+        Column("Utilisation", made_of=("Busy hours", "/", "GPU hours"), look=SHARE, cell="basic"),
+    ]

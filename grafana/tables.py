@@ -15,13 +15,21 @@ _CELLS: dict[str, Json] = {
 }
 
 
+# Of a division by nothing: an empty cell.
+_UNDEFINED: tuple[Json, ...] = (
+    {"options": {"match": "nan", "result": {"index": 0, "text": ""}}, "type": "special"},
+    {"options": {"from": 1e15, "result": {"index": 1, "text": ""}, "to": None}, "type": "range"},
+)
+
+
 @dataclass(frozen=True)
 class Column:
-    """One column. Without a query it shows the label `name`, which other queries bring."""
+    """One column: a label that queries bring, or a query's value, or what two other columns make."""
 
     title: str
     name: str = ""  # the label
     expr: str = ""  # or the query, of which the value is shown
+    made_of: tuple[str, str, str] | None = None  # or the title of a column, an operator, another title
     look: Look = PLAIN_NUMBER
     cell: str = ""  # basic | lcd-gauge | color-text
     width: int | None = None
@@ -41,7 +49,10 @@ def table(
 ) -> Json:
     """One row for each set of labels; columns stand in the order given, everything else is hidden."""
     queried = [column for column in columns if column.expr]
-    fields = {column.name or _value_field(queried.index(column), len(queried)): column for column in columns}
+    fields: dict[str, Column] = {}
+    for column in columns:
+        here = column.title if column.made_of else column.name
+        fields[here or _value_field(queried.index(column), len(queried))] = column
     organize = {
         "excludeByName": {"Time": True} | {field: True for field, column in fields.items() if column.hidden},
         "indexByName": {field: place for place, field in enumerate(fields)},
@@ -65,16 +76,28 @@ def table(
         },
         transformations=[
             {"id": "merge", "options": {}},
-            *[_drop_without(field) for field, column in fields.items() if column.needed],
+            *[drop_without(field) for field, column in fields.items() if column.needed],
+            *[_made(column, fields) for column in columns if column.made_of],
             {"id": "organize", "options": organize},
         ],
     )
 
 
-def _drop_without(field: str) -> Json:
+def drop_without(field: str) -> Json:
     """A transformation that leaves rows out in which this field is empty."""
     empty = {"config": {"id": "isNull", "options": {}}, "fieldName": field}
     return {"id": "filterByValue", "options": {"filters": [empty], "match": "any", "type": "exclude"}}
+
+
+def _made(column: Column, fields: Mapping[str, Column]) -> Json:
+    """A transformation that computes a column: an amount is asked for once, however many columns need it."""
+    if column.made_of is None:
+        raise ValueError(f"{column.title} is made of nothing")
+    by_title = {other.title: field for field, other in fields.items() if other.expr}
+    left, operator, right = column.made_of
+    binary = {"left": by_title[left], "operator": operator, "reducer": "sum", "right": by_title[right]}
+    options = {"alias": column.title, "binary": binary, "mode": "binary", "reduce": {"reducer": "sum"}}
+    return {"id": "calculateField", "options": {**options, "replaceFields": False}}
 
 
 def words(texts: Mapping[str, tuple[str, str]]) -> Json:
@@ -105,15 +128,16 @@ def _value_field(number: int, queries: int) -> str:
 
 def _override(column: Column) -> Json:
     look = column.look
+    mappings = [*column.mappings, *(_UNDEFINED if column.made_of else ())]
     properties: Json = {
         "decimals": look.decimals,
         "min": look.minimum,
         "max": look.maximum,
-        "mappings": list(column.mappings) or None,
+        "mappings": mappings or None,
         "custom.width": column.width,
         "links": [column.link] if column.link else None,
     }
-    if not column.expr:
+    if column.name:
         properties["unit"] = "string"  # else a name of digits, such as a job's, is shown as an amount
     else:
         properties |= {"unit": look.unit, "thresholds": thresholds(look.steps)}

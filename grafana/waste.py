@@ -7,15 +7,13 @@ from grafana.ledger import (
     MONEY,
     NOBODY_COST,
     NOBODY_KWH,
-    SHARE,
     WASTE,
     per_hour,
     total,
-    unused_share,
-    utilisation,
 )
 from grafana.panels import Look, stat, timeseries
 from grafana.queries import Json, instant, series
+from grafana.spenders import busy
 from grafana.tables import Column, link, table, words
 
 from gputally.report.questions import NOT_HELD, TEAM
@@ -98,10 +96,12 @@ def unused() -> Json:
         Column("User", name="user", width=80, link=link("gputally-jobs", "Their jobs", user="")),
         Column("Team", name="team", width=80, link=link("gputally-jobs", "Their jobs", team="")),
         Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=110),
-        Column("Unused of cost", expr=unused_share(*by), look=WASTE, cell="basic"),
-        Column("Unused hours", expr=_unused_hours(*by), look=HOURS, width=105),
+        Column("Cost", expr=total(TEAM["cost"], *by), hidden=True),
+        Column("Unused of cost", made_of=("Unused cost", "/", "Cost"), look=WASTE, cell="basic"),
+        Column("GPU hours", expr=total(TEAM["gpu_hours"], *by), hidden=True),
+        Column("Unused hours", made_of=("GPU hours", "-", "Busy hours"), look=HOURS, width=105),
         Column("Unused energy", expr=total(TEAM["unused_kwh"], *by), look=ENERGY, width=110),
-        Column("Utilisation", expr=utilisation(*by), look=SHARE, cell="basic", width=110),
+        *busy(*by),
     ]
     return table(
         "Held and unused ($currency)",

@@ -75,6 +75,7 @@ KNOWN_UNITS = {
     "joule",
     "kwatth",
     "massg",
+    "ms",
     "none",
     "percentunit",
     "s",
