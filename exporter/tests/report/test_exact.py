@@ -281,6 +281,21 @@ def test_today_and_yesterday_are_the_days_of_the_site_to_the_last_scrape(scene):
     assert rows["GPU-c",]["state"] == "gone"
 
 
+def test_cards_that_are_gone_since_yesterday_stand_in_the_report_of_today(scene):
+    world = scene.world
+    later = world.end + 20 * HOUR
+    sheet = today(inquiry(scene, "yesterday", "today", at=later), ("gpu",))
+    midnight = world.midnight(world.days[-1])
+    for row in sheet.rows:
+        truth = world.cards[str(row["uuid"])].between("energy", midnight, world.end) / PER_KWH
+        assert number(row, "kwh_yesterday") == pytest.approx(truth, abs=100 * 700 / PER_KWH)
+        assert (row["state"], row.get("kwh_today")) == ("gone", None)
+    assert {row["uuid"] for row in sheet.rows} == set(CARDS)
+    ours = sheet.range.moment(later).date()
+    clock = f"No site agent says which day it is; by this machine's clock it is {ours} in {world.zone}."
+    assert sheet.notes == (clock,)
+
+
 def test_today_is_what_the_dashboard_says(scene):
     sheet = today(inquiry(scene, "yesterday", "today"), ("cluster",))
     rules = yaml.safe_load((RULES / "today.yml").read_text())["groups"][0]["rules"]
