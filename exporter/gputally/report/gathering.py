@@ -78,6 +78,7 @@ def _no_tile_yet(inquiry: Inquiry, measures: Sequence[Measure]) -> bool:
     Raises ReportError for a rule that nobody records.
     """
     young, due = False, None
+    said: set[int] = set()  # rules of one file are missing for the same hours
     for measure in measures:
         there = _hours(inquiry, questions.hours_with_tiles, measure)
         if due is None or there + 1 < due:
@@ -85,7 +86,8 @@ def _no_tile_yet(inquiry: Inquiry, measures: Sequence[Measure]) -> bool:
         if not there and due:
             require_rule(inquiry, measure.rule)
             young = True
-        elif there + 1 < due:
+        elif there + 1 < due and there not in said:
+            said.add(there)
             inquiry.note(
                 f"{measure.rule} has {there} of {due} hours of this range, so amounts are too small: "
                 f"{LOAD_RULES}."
