@@ -10,7 +10,7 @@ import click
 from gputally import __version__
 
 PREFIX = "GPUTALLY_"
-COMMANDS = ("check", "node", "report", "run", "site")
+COMMANDS = ("alerts", "check", "node", "report", "run", "site")
 RUN_VARIABLES = ("GPUTALLY_JOB", "GPUTALLY_TEAM", "GPUTALLY_MODEL", "GPUTALLY_RUNS_DIR")
 REPORT_VARIABLES = (
     "GPUTALLY_PROMETHEUS_URL",

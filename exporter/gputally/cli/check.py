@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +14,9 @@ from gputally.catalogue import BY_NAME
 from gputally.cli.front import check_front
 from gputally.cli.options import node_flags, settle
 from gputally.cli.probe import Measured, Probed, probe_all, state_folder, wanted
+from gputally.config.alerts import read_alerts
 from gputally.config.settings import NodeSettings
+from gputally.config.strict import parse
 from gputally.model.clock import system_clock
 from gputally.tariff import Schedule, Tariff
 from gputally.tariff.rates import MILLIGRAMS, NANO, PUE_SCALE
@@ -45,12 +48,19 @@ def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: 
     probes = list(probe_all(settings))
     used = next((probed for probed in probes if probed.works and probed.source in wanted(settings)), None)
     notes = {"configuration": str(config_file or "none: defaults and flags"), "web": web, "state": state}
+    if config_file is not None and (count := own_rules(settings, config_file)):
+        notes["alerts"] = f"{count} rules of one's own, for gputally alerts render"
     if form == "json":
         click.echo(json.dumps(as_json(notes, tariff, probes, used), indent=2))
     else:
         click.echo(as_table({**notes, "tariff": sentence(tariff)}, probes, used))
     sys.stdout.flush()
     return 0 if used is not None and state_good else 1
+
+
+def own_rules(settings: NodeSettings, config_file: Path) -> int:
+    """How many alerts of one's own the file has."""
+    return len(read_alerts(parse(settings.config_text, str(config_file))).rules)
 
 
 def tariff_now(tariff: Tariff, wall_ns: int) -> dict[str, str | float]:

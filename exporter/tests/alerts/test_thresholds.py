@@ -5,6 +5,8 @@ from pathlib import Path
 
 import gputally
 from gputally.alerts.thresholds import DEFAULTS, THRESHOLDS
+from gputally.config.alerts import KEYS, read_alerts
+from gputally.config.strict import parse
 
 REPOSITORY = Path(gputally.__file__).parents[2]
 RULES = REPOSITORY / "prometheus" / "rules" / "thresholds.yml"
@@ -40,3 +42,10 @@ def test_alerts_ask_only_for_thresholds_that_exist():
         for name in ASKED.findall(file.read_text())
     }
     assert asked <= set(THRESHOLDS)
+
+
+def test_the_rules_in_the_manual_can_be_rendered():
+    block = next(b for b in re.findall(r"```yaml\n(.*?)```", MANUAL.read_text(), re.DOTALL) if "rules:" in b)
+    rules = read_alerts(parse(block.encode(), "manual")).rules
+    assert [rule.name for rule in rules] == ["CardNearlyFull", "ManyReplays", "DearHour"]
+    assert set(re.findall(r"^ +(?:- )?(\w+):", block, re.MULTILINE)) == {"rules", *KEYS}
