@@ -1,10 +1,11 @@
-"""What is neither a line nor a table: bars over categories, and a sentence across the page."""
+"""What is neither a line nor a table: bars over categories, a sentence on a ground, a number out of two."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from grafana.panels import Look, panel
+from grafana.panels import Look, panel, stat
 from grafana.queries import Json
+from grafana.transformations import computed, hidden
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,15 @@ def bars(title: str, description: str, targets: Sequence[Json], look: Look, show
     )
 
 
-def sort_by(field: str, *, descending: bool = False) -> Json:
-    """A transformation that puts rows into order."""
-    return {"id": "sortBy", "options": {"fields": {}, "sort": [{"desc": descending, "field": field}]}}
-
-
-def first(count: int) -> Json:
-    """A transformation that leaves all rows out but the first."""
-    return {"id": "limit", "options": {"limitField": count}}
+def made_of(title: str, description: str, parts: tuple[Json, str, Json], look: Look) -> Json:
+    """One big number out of two: a query, an operator, a query; both need a legend."""
+    left, operator, right = parts
+    names = (left["legendFormat"], right["legendFormat"])
+    body = stat(title, description, left, look)
+    return body | {
+        "targets": [*body["targets"], {**right, "refId": "B"}],
+        "transformations": [computed(title, names[0], operator, names[1]), hidden(*names)],
+    }
 
 
 def banner(title: str, description: str, target: Json, look: Look, mappings: Sequence[Json]) -> Json:

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from grafana import prices, spenders, waste
 from grafana.cards import cards
-from grafana.charts import Bars, bars, sort_by
+from grafana.charts import Bars, bars
 from grafana.ledger import BUSY_HOURS, CARBON, COST, ENERGY, GRAMS, KWH, MONEY, PRICE, RANGE, total
 from grafana.page import Line, Opening, page
 from grafana.panels import Look, row, stat
 from grafana.queries import Json, instant, rows
+from grafana.transformations import sort_by
 from grafana.variables import currency, people
 
 UID = "gputally-cost"

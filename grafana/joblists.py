@@ -1,11 +1,12 @@
 """Jobs one by one: those that run, by machine, from their own counters; those that ran, from their finals."""
 
-from grafana.charts import Bars, bars, first, sort_by
+from grafana.charts import Bars, bars
 from grafana.jobs import STATES
 from grafana.ledger import EMPTY, ENERGY, SHARE
 from grafana.panels import Look
 from grafana.queries import PEOPLE, Json, rows
-from grafana.tables import Column, drop_without, link, table, words
+from grafana.tables import Column, link, table, words
+from grafana.transformations import MERGED, drop_without, first, sort_by
 
 from gputally.report import questions
 from gputally.report.questions import JOB
@@ -97,7 +98,7 @@ def dearest() -> Json:
     """The top of the bill."""
     labelled = f'label_join({_NAMES}, "label", "  ", "job_name", "job_id")'
     steps = [
-        {"id": "merge", "options": {}},
+        MERGED,
         drop_without("Value #A"),
         drop_without("Value #B"),
         sort_by("Value #A", descending=True),

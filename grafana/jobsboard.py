@@ -5,8 +5,9 @@ comes to is in the tiles of teams, its jobs one by one are in `gputally report j
 """
 
 from grafana import joblists, spenders
+from grafana.charts import made_of
 from grafana.joblists import IN_SPAN, RUNNING, SAME_PLACE
-from grafana.ledger import ENERGY, HOURS, MONEY, SHARE, total, utilisation
+from grafana.ledger import ENERGY, HOURS, MONEY, SHARE, total
 from grafana.page import Line, Opening, page
 from grafana.panels import Look, stat
 from grafana.queries import Json, instant
@@ -67,10 +68,10 @@ def _range_tiles() -> list[Json]:
             instant(total(TEAM["gpu_hours"]), "hours"),
             HOURS,
         ),
-        stat(
+        made_of(
             "Utilisation",
             "The part of these hours in which kernels ran.",
-            instant(utilisation(), "utilisation"),
+            (instant(total(TEAM["busy_hours"]), "busy"), "/", instant(total(TEAM["gpu_hours"]), "held")),
             SHARE,
         ),
         stat(

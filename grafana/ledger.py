@@ -9,7 +9,7 @@ from dataclasses import replace
 from grafana.panels import Look
 
 from gputally.report import questions
-from gputally.report.questions import NOBODY, TEAM, Measure
+from gputally.report.questions import NOBODY, Measure
 
 RANGE = "$__range"
 EMPTY = " "  # between braces: room for the page's variables
@@ -52,8 +52,3 @@ def per_hour(measure: Measure, *by: str) -> str:
 def with_nobody(amount: str, nobodys: str) -> str:
     """By team, and what is no team's as a row of its own: together they are the cluster's."""
     return f'{amount} or label_replace({nobodys}, "team", "{NO_ONE}", "", "")'
-
-
-def utilisation(*by: str) -> str:
-    """Busy hours of the hours held."""
-    return f"{total(TEAM['busy_hours'], *by)} / ({total(TEAM['gpu_hours'], *by)} > 0)"

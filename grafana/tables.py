@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from grafana.panels import Look, override, panel, thresholds
 from grafana.queries import Json, rows
+from grafana.transformations import MERGED, computed, drop_without
 
 # How a cell is drawn: Grafana 9's word, and since Grafana 10 the options that it is migrated to.
 PLAIN_NUMBER = Look("short")
@@ -75,7 +76,7 @@ def table(
             "sortBy": [{"desc": descending, "displayName": title} for title in sort],
         },
         transformations=[
-            {"id": "merge", "options": {}},
+            MERGED,
             *[drop_without(field) for field, column in fields.items() if column.needed],
             *[_made(column, fields) for column in columns if column.made_of],
             {"id": "organize", "options": organize},
@@ -83,21 +84,12 @@ def table(
     )
 
 
-def drop_without(field: str) -> Json:
-    """A transformation that leaves rows out in which this field is empty."""
-    empty = {"config": {"id": "isNull", "options": {}}, "fieldName": field}
-    return {"id": "filterByValue", "options": {"filters": [empty], "match": "any", "type": "exclude"}}
-
-
 def _made(column: Column, fields: Mapping[str, Column]) -> Json:
-    """A transformation that computes a column: an amount is asked for once, however many columns need it."""
     if column.made_of is None:
         raise ValueError(f"{column.title} is made of nothing")
     by_title = {other.title: field for field, other in fields.items() if other.expr}
     left, operator, right = column.made_of
-    binary = {"left": by_title[left], "operator": operator, "reducer": "sum", "right": by_title[right]}
-    options = {"alias": column.title, "binary": binary, "mode": "binary", "reduce": {"reducer": "sum"}}
-    return {"id": "calculateField", "options": {**options, "replaceFields": False}}
+    return computed(column.title, by_title[left], operator, by_title[right])
 
 
 def words(texts: Mapping[str, tuple[str, str]]) -> Json:

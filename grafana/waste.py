@@ -1,5 +1,6 @@
 """What was paid for and not used: GPUs that a job held idle, and GPUs that nobody held."""
 
+from grafana.charts import made_of
 from grafana.ledger import (
     COST,
     ENERGY,
@@ -15,6 +16,7 @@ from grafana.panels import Look, stat, timeseries
 from grafana.queries import Json, instant, series
 from grafana.spenders import busy
 from grafana.tables import Column, link, table, words
+from grafana.transformations import computed, hidden
 
 from gputally.report.questions import NOT_HELD, TEAM
 
@@ -40,10 +42,10 @@ def tiles() -> list[Json]:
             instant(total(TEAM["unused_cost"]), "unused"),
             MONEY,
         ),
-        stat(
+        made_of(
             "Held, unused GPU hours",
             "Hours for which jobs held a GPU, less those in which they used it.",
-            instant(_unused_hours(), "hours"),
+            (instant(total(TEAM["gpu_hours"]), "held"), "-", instant(total(TEAM["busy_hours"]), "busy")),
             HOURS,
         ),
         stat(
@@ -69,12 +71,12 @@ def tiles() -> list[Json]:
 
 def over_time() -> Json:
     """Used, held and unused, nobody's."""
-    return timeseries(
+    chart = timeseries(
         "Where the money goes, per hour ($currency)",
         "Used: computing. Held, unused: a job had the GPU and nothing of it ran. Nobody's: no job had it. "
         "The mean of the hours where a bar stands for several.",
         [
-            series(f"{per_hour(TEAM['cost'])} - {per_hour(TEAM['unused_cost'])}", "used"),
+            series(per_hour(TEAM["cost"]), "held"),
             series(per_hour(TEAM["unused_cost"]), "held, unused"),
             series(per_hour(NOBODY_COST), "nobody's"),
         ],
@@ -86,6 +88,7 @@ def over_time() -> Json:
             colors={"used": "green", "held, unused": "orange", "nobody's": "text"},
         ),
     )
+    return chart | {"transformations": [computed("used", "held", "-", "held, unused"), hidden("held")]}
 
 
 def unused() -> Json:
@@ -129,7 +132,3 @@ def nobodys() -> Json:
         sort=("Cost",),
         descending=True,
     )
-
-
-def _unused_hours(*by: str) -> str:
-    return f"{total(TEAM['gpu_hours'], *by)} - {total(TEAM['busy_hours'], *by)}"

@@ -118,8 +118,18 @@ def test_overrides_match_a_field_that_is_there(panel: Json) -> None:
         for step in panel.get("transformations", [])
         for title in step["options"].get("renameByName", {}).values()
     }
+    computed = {step["options"].get("alias") for step in panel.get("transformations", [])}
     for override in panel["fieldConfig"]["overrides"]:
-        assert override["matcher"]["options"] in legends | renamed
+        assert override["matcher"]["options"] in legends | renamed | computed
+
+
+def test_what_is_computed_is_computed_of_fields_that_are_there(panel: Json) -> None:
+    """Grafana leaves it out in silence otherwise."""
+    there = {target["legendFormat"] for target in panel["targets"]}
+    there |= {f"Value #{target['refId']}" for target in panel["targets"]}
+    for step in panel.get("transformations", []):
+        if step["id"] == "calculateField":
+            assert {step["options"]["binary"]["left"], step["options"]["binary"]["right"]} <= there
 
 
 def test_cells_are_drawn_alike_before_and_after_grafana_10(panel: Json) -> None:
