@@ -112,6 +112,7 @@ def test_a_reload_takes_the_new_file_and_keeps_the_old_one_if_that_is_bad(site: 
         scrape = running.wait_until(lambda s: s.value(RELOADED, config="main") == 1)
     assert scrape.label("site_info", "site") == "lab"
     assert len(scrape.series("site_owned_gpu_capital")) == 2
+    assert scrape.value("gputally_threshold", alert="GpuCostPerDay") == 500
     assert (scrape.value(RELOADED_AT, config="main") or 0) > (loaded_at or 0)
     assert not running.lines("takes effect at the next start")  # the address is a flag's
     watch.assert_served(within=0.3)
