@@ -8,6 +8,8 @@ from typing import Any
 
 from scripts.stack.processes import LOOPBACK
 
+HEARTBEAT = "GputallyWatchdog"  # always fires: in the log, and no news
+
 
 class Notices:
     """Listens from `start` to `stop`; `latest` is the newest message as one line, empty before the first."""
@@ -38,9 +40,11 @@ class Notices:
         """Note one message of Alertmanager."""
         names = sorted({alert["labels"]["alertname"] for alert in message["alerts"]})
         where = message["groupLabels"].get("instance", "the fleet")
-        self.latest = f"{message['status']}: {', '.join(names)} on {where}"
+        notice = f"{message['status']}: {', '.join(names)} on {where}"
+        if names != [HEARTBEAT]:
+            self.latest = notice
         with self._log.open("a") as log:
-            log.write(f"{self.latest} {json.dumps(message, sort_keys=True)}\n")
+            log.write(f"{notice} {json.dumps(message, sort_keys=True)}\n")
 
     def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
         notices = self
