@@ -129,7 +129,7 @@ def timeseries(title: str, description: str, targets: Sequence[Json], look: Look
             },
             "tooltip": {"mode": "multi", "sort": "desc"},
         },
-        **({"interval": "1h", "maxDataPoints": 250} if look.hourly else {}),
+        **({"interval": "1h", "maxDataPoints": 100} if look.hourly else {}),
     )
 
 
