@@ -1,12 +1,15 @@
-"""The table of recorded series and the names of shipped alerts against the rule files."""
+"""Tables of recorded series, shipped alerts and receivers against the files that they are of."""
+
+import re
 
 import promql_parser
 import pytest
-from prometheus.tests.conftest import ALERTS, RULES, Rule
+from prometheus.tests.conftest import ALERTS, PROMETHEUS, RULES, Rule
 from prometheus.tests.promql import leftmost, parse
 
 from gputally.alerts.recorded import RECORDED
 from gputally.alerts.shipped import SHIPPED
+from gputally.alerts.userrules import RECEIVERS
 from gputally.catalogue import BY_NAME
 
 LEFT_OUT = {"rules/audit.yml", "rules/jobnames.yml", "rules/thresholds.yml"}
@@ -40,3 +43,8 @@ def test_a_recorded_series_has_its_labels_and_its_interval(rule: Rule):
 
 def test_the_names_of_shipped_alerts():
     assert {rule.name for rule in ALERTS} <= SHIPPED
+
+
+def test_every_receiver_of_a_rule_has_its_route():
+    text = (PROMETHEUS.parent / "alertmanager" / "alertmanager.yml").read_text()
+    assert set(re.findall(r"""matchers: \['receiver="(\w+)"'\]""", text)) == set(RECEIVERS)
