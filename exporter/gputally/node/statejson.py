@@ -14,6 +14,7 @@ from gputally.node.money import NO_MONEY, Day, Money
 
 Json = dict[str, Any]
 T = TypeVar("T", int, str)
+MOST_UNITS = 1 << 160  # of money or emissions, which are counted in very small ones
 _FOLLOWED = ("pcie_transmit", "pcie_receive", "pcie_replays")
 _FAMILIES = (
     "throttle",
@@ -136,13 +137,21 @@ def _money(data: list[Any]) -> Money:
         _amounts(cost),
         _amounts(credit),
         _amounts(by_tariff_mj),
-        _is(int, emissions),
-        {_day(name): Day(_is(int, mj), _amounts(spent)) for name, (mj, spent) in days.items()},
+        _amount(emissions),
+        {_day(name): Day(_amount(mj), _amounts(spent)) for name, (mj, spent) in days.items()},
     )
 
 
 def _amounts(data: Json) -> dict[str, int]:
-    return {_is(str, name): _is(int, amount) for name, amount in data.items()}
+    return {_is(str, name): _amount(amount) for name, amount in data.items()}
+
+
+def _amount(value: object) -> int:
+    """A number of units that can be published: one beyond all floats would end every tick."""
+    amount = _is(int, value)
+    if amount >= MOST_UNITS:
+        raise ValueError("more than there is in the world")
+    return amount
 
 
 def _day(name: str) -> str:
