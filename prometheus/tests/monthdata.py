@@ -1,6 +1,6 @@
 """A month of counters in the text that promtool makes blocks from, and what its teams really used.
 
-Power changes every ten minutes, the band of the tariff by the clocks of Berlin. One scrape in fifty is lost, but
+Power changes every ten minutes, the band of the tariff by the clocks of Berlin. One scrape in fifty is lost,
 none at the end of the month: there sums are compared that would each miss other ones.
 """
 
