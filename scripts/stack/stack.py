@@ -128,6 +128,7 @@ class Stack:
             self._find("prometheus"),
             f"--config.file={config}",
             f"--storage.tsdb.path={self.folder / 'prometheus'}",
+            "--storage.tsdb.retention.time=30d",  # docs/rules.md says what it takes to keep more
             f"--web.listen-address={LOOPBACK}:{self.ports['prometheus']}",
         ]
         return Program("prometheus", argv, self.folder / "log" / "prometheus.log", self.ports["prometheus"])
