@@ -93,22 +93,3 @@ def test_unit_tests_feed_series_that_exist(file: Path) -> None:
             assert labels - TARGET == set(FAMILIES_BY_NAME[selector.name].labels), series
         else:
             assert selector.name in {"up"} | {rule.name for rule in RULES}, series
-
-
-def test_every_alert_is_seen_firing_and_seen_silent(alert: Rule) -> None:
-    outcomes = {
-        bool(case.get("exp_alerts")) for case in cases("alert_rule_test") if case["alertname"] == alert.name
-    }
-    assert outcomes == {True, False}
-
-
-def test_an_alert_is_silent_just_before_its_time_is_up_and_fires_when_it_is(alert: Rule) -> None:
-    """One evaluation (15 s) before `for` has passed, and at `for`."""
-    minutes = int(alert.body["for"].removesuffix("m"))
-    firing = {
-        case["eval_time"]: bool(case.get("exp_alerts"))
-        for case in cases("alert_rule_test")
-        if case["alertname"] == alert.name
-    }
-    assert firing.get(f"{minutes - 1}m45s") is False
-    assert firing.get(f"{minutes}m") is True
