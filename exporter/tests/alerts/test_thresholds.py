@@ -35,13 +35,13 @@ def test_a_default_is_within_its_bounds_and_its_meaning_a_sentence():
         assert re.fullmatch(r"(Gpu|Gputally)[A-Z]\w+", row.alert), row.alert
 
 
-def test_alerts_ask_only_for_thresholds_that_exist():
+def test_alerts_ask_for_every_threshold_and_for_no_other():
     asked = {
         name
         for file in (REPOSITORY / "prometheus" / "alerts").glob("*.yml")
         for name in ASKED.findall(file.read_text())
     }
-    assert asked <= set(THRESHOLDS)
+    assert asked == set(THRESHOLDS)
 
 
 def test_the_rules_in_the_manual_can_be_rendered():
