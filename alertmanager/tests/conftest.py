@@ -4,6 +4,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -97,15 +98,22 @@ class World:
         return config
 
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@contextmanager
+def new_world(folder: Path) -> Iterator[World]:
+    """Receivers that have got nothing yet."""
     authority = trustme.CA()
     with Services().running() as services, MailServer().running(authority) as mail:
-        made = World(tmp_path_factory.mktemp("alertmanager"), services, mail, authority)
+        world = World(folder, services, mail, authority)
         try:
-            yield made
+            yield world
         finally:
-            made.stop()
+            world.stop()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with new_world(tmp_path_factory.mktemp("alertmanager")) as world:
+        yield world
 
 
 @pytest.fixture(scope="session")

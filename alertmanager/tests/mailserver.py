@@ -15,17 +15,28 @@ PASSWORD = "correct horse"  # noqa: S105 - of the mail server below
 
 
 class MailServer:
-    """`mails` are those that it took, in order; the next `failing` ones are put off."""
+    """`mails` are those that it took, in order; the next `failing` recipients are put off."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.failing = 0
         self.port = free_port()
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 - aiosmtpd's name and arguments
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name and arguments
+        self,
+        server: SMTP,  # noqa: ARG002
+        session: Session,  # noqa: ARG002
+        envelope: Envelope,
+        address: str,
+        rcpt_options: list[str],  # noqa: ARG002
+    ) -> str:
         if self.failing:
             self.failing -= 1
             return "451 try again later"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 - aiosmtpd's name and arguments
         mail = message_from_bytes(bytes(envelope.content or b""), policy=policy.default)
         self.mails.append(mail)  # type: ignore[arg-type]
         return "250 OK"

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from alertmanager.tests.conftest import ALERTMANAGER, Config, routes_of
 
+from gputally.alerts.userrules import RECEIVERS
+
 CONFIG = ALERTMANAGER / "alertmanager.yml"
 DOCS = ALERTMANAGER.parent / "docs" / "notifications.md"
 SNIPPETS = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
@@ -83,6 +85,12 @@ def test_the_cooldown_is_five_minutes_and_nothing_is_repeated_sooner(config: Con
     assert {route.get("repeat_interval", "4h") for route in routes_of(config)} == {"4h", "1h", "24h", "5m"}
 
 
+def test_every_receiver_that_a_rule_of_ones_own_may_name_has_a_route(config: Config) -> None:
+    routes = {route["matchers"][0]: route["receiver"] for route in config["route"]["routes"]}
+    named = {matcher: name for matcher, name in routes.items() if matcher.startswith("receiver=")}
+    assert named == {f'receiver="{name}"': name for name in RECEIVERS}
+
+
 def test_only_what_is_info_keeps_office_hours(config: Config) -> None:
     timed = [
         route
@@ -135,8 +143,9 @@ def test_a_cause_has_every_label_that_its_inhibition_compares(config: Config) ->
     seen = labels_in_tests()
     named = 0
     for rule in config["inhibit_rules"]:
-        cause = re.fullmatch(r'alertname="(\w+)"', rule["source_matchers"][0])
-        for labels in seen.get(cause.group(1), []) if cause else []:
+        cause = re.fullmatch(r'alertname=~?"([\w|]+)"', rule["source_matchers"][0])
+        for name in cause.group(1).split("|") if cause else []:
             named += 1
-            assert set(rule["equal"]) - {"cluster"} <= set(labels), (cause, labels)
-    assert named >= 2
+            assert seen[name]
+            assert all(set(rule["equal"]) - {"cluster"} <= set(labels) for labels in seen[name])
+    assert named == 7

@@ -55,8 +55,25 @@ HELD_BACK = [
     ),
     (
         {"alertname": "GputallySamplerStale"},
-        [{"alertname": "GpuLost", "uuid": "A"}, HOT, {"alertname": "GpuIdleAllocated", "severity": "info"}],
+        [
+            *(
+                {"alertname": "GpuLost", "uuid": "A"},
+                HOT,
+                {"alertname": "GpuIdleAllocated", "severity": "info"},
+            ),
+            {"alertname": "GputallySampleOld"},
+        ],
         [{"alertname": "GputallyCollectorFailing"}, {**HOT, "instance": "elsewhere"}],
+    ),
+    (
+        {"alertname": "GputallyDriverDown"},
+        [{"alertname": "GpuLost", "uuid": "A"}, HOT],
+        [{"alertname": "GputallySampleOld"}, {"alertname": "GpuLost", "instance": "elsewhere"}],
+    ),
+    (
+        {"alertname": "GpuMissing", "uuid": "A"},
+        [HOT],
+        [{"alertname": "GpuLost", "uuid": "A"}, {**HOT, "uuid": "B"}],
     ),
     (
         {"alertname": "GpuRecoveryActionNeeded", "uuid": "A"},
