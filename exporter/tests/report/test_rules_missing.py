@@ -189,6 +189,20 @@ def money(source: list[str], *currencies: str) -> Inquiry:
     return Inquiry(Scripted(answer), whole, 1_800_000_000)
 
 
+def test_who_wastes_nothing_is_not_in_the_report_of_waste():
+    figures = {"gpu_seconds": {"nlp": 7200, "vision": 7200}, "busy_seconds": {"nlp": 7200, "vision": 3600}}
+
+    def answer(expression: str, _at: int):
+        teams = next((of for name, of in figures.items() if f"gpu_team_{name}_total" in expression), {})
+        return [sample(value, {"team": team}) for team, value in teams.items()]
+
+    whole, _ = find_range(zones(site_info=["UTC"]), ("6h", ""), None, 1_800_000_000)
+    sheet = waste(Inquiry(Scripted(answer), whole, 1_800_000_000), ("team",), {})
+    assert [(row["team"], row["reason"], row["unused_hours"]) for row in sheet.rows] == [
+        ("vision", "allocated", 3600)
+    ]
+
+
 def test_the_default_price_is_said():
     sheet = by_team(money(["default"], "USD"), "teams", ("team",), {})
     assert sheet.notes == (
