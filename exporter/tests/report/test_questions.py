@@ -114,3 +114,12 @@ def test_names_are_taken_literally(values, text):
 
 def test_several_filters_hold_together():
     assert questions.matching({"user": ("b",), "team": ("a",)}) == 'team="a", user="b"'
+
+
+def test_what_is_looked_at_now_and_then_is_looked_at_in_the_end_too():
+    assert questions.seen_now_and_then("gpu_info", ("uuid", "name"), "7d", "5m") == (
+        "max by (uuid, name) (max_over_time(gpu_info[7d:5m]) or gpu_info)"
+    )
+    assert questions.hours_with_counters(questions.GPU["kwh"], "30d") == (
+        "count_over_time(group(gpu_energy_joules_total)[30d:1h]) or group(gpu_energy_joules_total)"
+    )
