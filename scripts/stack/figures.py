@@ -12,13 +12,13 @@ TEAMS = (
     'count(count by (team) (gpu_job_info{team!="unassigned"}'
     ' and on (instance, job_id) (gpu_job_state{state="running"} == 1)))'
 )
-
-
 # The rule's sum; before its first evaluation, the same of the series themselves.
 TODAY = (
     "cluster:gpu_cost_today:sum",
     "sum by (cluster, currency) (gpu_cost_day and on (day) site_day_info)",
 )
+# The heartbeat fires while all is well: no news.
+FIRING = 'count(ALERTS{alertstate="firing", alertname!="GputallyWatchdog"})'
 
 
 def ask_all(port: int, query: str) -> list[tuple[dict[str, str], float]]:
@@ -49,7 +49,7 @@ def live_line(port: int, seconds: float) -> str:
         _jobs(ask(port, TEAMS), ask(port, JOBS)),
         _part(ask(port, f"sum({energy})"), lambda joules: f"{joules / JOULES_PER_KWH:.4f} kWh since start"),
         cost_today(port),
-        _part(ask(port, 'count(ALERTS{alertstate="firing"})'), lambda count: f"{count:.0f} alerts"),
+        _part(ask(port, FIRING), lambda count: f"{count:.0f} alert{'s' if count > 1 else ''}"),
     ]
     return "  ·  ".join(part for part in parts if part)
 
