@@ -26,7 +26,7 @@ RELOADED = "gputally_config_last_reload_success"
 RELOADED_AT = "gputally_config_last_reload_successful_timestamp_seconds"
 # A dozen of each kind: no YAML, keys, types, bounds, what only the web front can judge.
 RELOADS = (
-    *("empty", "latin-1", "tab", "anchor", "5000 brackets", "10 MB", "unknown key"),
+    *("empty", "latin-1", "tab", "anchor", "500 brackets", "10 MB", "unknown key"),
     *("duplicate at depth three", "section without value", "interval 249ms", "boolean yes", "port 65536"),
     "path of a health check",
 )

@@ -9,7 +9,7 @@ import pytest
 from gputally.node.attribution.bookjson import MOST_UNITS
 from gputally.node.attribution.parties import Split
 from gputally.tariff import Priced
-from tests.node.attribution.bookrig import Rig, closed, opened, round_trip, series, share, sighting
+from tests.node.attribution.bookrig import INDEX, Rig, closed, opened, round_trip, series, share, sighting
 from tests.node.attribution.test_bill import DAY, NIGHT
 from tests.node.attribution.test_book_garbage import NONSENSE, changed, meters_on, paths, without
 
@@ -32,8 +32,9 @@ def priced_book() -> Rig:
 
 def restored(data: object) -> tuple[Rig, list[str]]:
     rig = Rig()
-    rig.book.reprice("EUR", ("day", "night"))
     lines = rig.restore(data, clean=True, same_boot=True)
+    rig.book.reprice("EUR", ("day", "night"))
+    rig.ledger = rig.book.ledger(INDEX)
     return rig, lines
 
 
