@@ -6,6 +6,7 @@ passed and whether something came between. Nothing here knows a driver, a file o
 Everything is an integer inside (millijoules, nanoseconds, bytes) and becomes an SI float in `publish`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gputally.model import GpuCounters, Instant, Reading
@@ -61,36 +62,44 @@ class Tick:
 
 def advance(state: GpuState, reading: Reading, now: Instant, ctx: Context) -> tuple[GpuState, Tick]:
     """Take a reading into the counters."""
-    before = state
     new_boot = _is_new_boot(state, now, ctx)
-    if new_boot:
-        state = rebooted(state)
-    elif state.last is not None and now.boot_ns < state.last.boot_ns:
-        state = replace(state, energy=ladder.reclocked(state.energy, now.boot_ns))
+    before, state = state, _in_this_boot(state, now, new_boot=new_boot)
     dt_ns = _passed_ns(state.last, now, new_boot=new_boot)
     limit_w = ctx.power_limit_w if ctx.power_limit_w is not None else state.limit_w
     pace = Pace(now.boot_ns, dt_ns, ctx.gap_ns, limit_w)
     energy, events = ladder.advance(state.energy, reading.fast, pace)
-    after = integrate(state, reading, now, dt_ns if dt_ns <= ctx.gap_ns and not new_boot else 0)
-    after = replace(after, boot_id=ctx.boot_id, last=now, limit_w=limit_w, energy=energy, gap="", open_gap="")
     own = _interruption(state, pace, reloaded="driver_reload" in events, new_boot=new_boot)
     cause = own if new_boot else state.open_gap or own
-    if cause and energy.hw_mj is not None and energy.booked_ns < now.boot_ns:
-        after = replace(after, open_gap=cause)  # the counter will tell later what was used
-    tick = _difference(before, state, after, dt_ns)
-    if state.last is None:
-        tick = replace(tick, kind="first")
-    elif own or (cause and tick.delta_mj):
-        tick = replace(tick, kind="gap", cause=cause)
-    pieces = price(ctx.schedule, tick.delta_mj, *used(now.wall_ns, tick.covers_ns))
-    after = replace(after, money=charge(after.money, pieces))
-    tick = replace(
-        tick,
-        priced=pieces,
-        busy_known=tick.kind == "tick" and reading.fast.utilization_ratio is not None,
+    delta_mj, covers_ns = _gained(before.energy, state.energy, energy)
+    pieces = price(ctx.schedule, delta_mj, *used(now.wall_ns, covers_ns))
+    money = charge(state.money, pieces)
+    gap = cause if energy.hw_mj is not None and energy.booked_ns < now.boot_ns else ""
+    after = replace(
+        state,
+        boot_id=ctx.boot_id,
+        last=now,
+        limit_w=limit_w,
+        energy=energy,
+        money=money,
+        gap="",
+        open_gap=gap,
     )
-    met = tuple(word for word in (state.gap, own) if word in ("resumed", "reboot"))
-    return _without_floor(after), replace(tick, events=(*dict.fromkeys(met), *events))
+    after = integrate(after, reading, now, dt_ns if dt_ns <= ctx.gap_ns and not new_boot else 0)
+    kind = "first" if state.last is None else "gap" if own or (cause and delta_mj) else "tick"
+    tick = Tick(
+        kind,
+        delta_mj,
+        dt_ns,
+        covers_ns,
+        busy_ns=(after.busy_ns or 0) - (before.busy_ns or 0),
+        busy_known=kind == "tick" and reading.fast.utilization_ratio is not None,
+        priced=pieces,
+        clamped_mj=energy.clamped_mj - before.energy.clamped_mj,
+        unmeasured_ns=energy.unmeasured_ns - before.energy.unmeasured_ns,
+        cause=cause if kind == "gap" else "",
+        events=(*_met(state.gap, own), *events),
+    )
+    return _without_floor(after), tick
 
 
 def miss(state: GpuState, now: Instant, new_xids: tuple[int, ...] = ()) -> GpuState:
@@ -143,6 +152,14 @@ def _is_new_boot(state: GpuState, now: Instant, ctx: Context) -> bool:
     return state.boot_id != ctx.boot_id
 
 
+def _in_this_boot(state: GpuState, now: Instant, *, new_boot: bool) -> GpuState:
+    if new_boot:
+        return rebooted(state)
+    if state.last is not None and now.boot_ns < state.last.boot_ns:
+        return replace(state, energy=ladder.reclocked(state.energy, now.boot_ns))
+    return state
+
+
 def _passed_ns(last: Instant | None, now: Instant, *, new_boot: bool) -> int:
     if last is None:
         return 0
@@ -159,18 +176,16 @@ def _interruption(state: GpuState, pace: Pace, *, reloaded: bool, new_boot: bool
     return state.gap or late or ("driver_reload" if reloaded else "")
 
 
-def _difference(before: GpuState, state: GpuState, after: GpuState, dt_ns: int) -> Tick:
-    """Differences over the whole tick; `state` is `before` after the reboot that it may have been through."""
-    known = before.energy.acc_mj is not None
-    return Tick(
-        kind="tick",
-        delta_mj=(after.energy.acc_mj or 0) - (before.energy.acc_mj or 0),
-        dt_ns=dt_ns,
-        covers_ns=max(0, after.energy.booked_ns - state.energy.booked_ns) if known else 0,
-        busy_ns=(after.busy_ns or 0) - (before.busy_ns or 0),
-        clamped_mj=after.energy.clamped_mj - before.energy.clamped_mj,
-        unmeasured_ns=after.energy.unmeasured_ns - before.energy.unmeasured_ns,
-    )
+def _gained(before: ladder.Energy, since: ladder.Energy, after: ladder.Energy) -> tuple[int, int]:
+    """What a tick added, and the time in which it was used. `since` is `before`, in the boot of `after`."""
+    if before.acc_mj is None:
+        return after.acc_mj or 0, 0
+    return (after.acc_mj or 0) - before.acc_mj, max(0, after.booked_ns - since.booked_ns)
+
+
+def _met(gap: str, own: str) -> Iterator[str]:
+    """What the log is told of an interruption, once."""
+    return (word for word in dict.fromkeys((gap, own)) if word in ("resumed", "reboot"))
 
 
 def _link_and_type(key: str) -> tuple[str, str]:

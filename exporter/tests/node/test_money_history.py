@@ -122,10 +122,11 @@ class History(RuleBasedStateMachine):
         self.hw_mj = self.power_w * 20_000
         before = self.state.money
         self.load()
-        assert self.state.money == before or not clean
-        if self.state.money != before:  # else nothing had moved for so long that all of it is on the disk
-            self.lost()
-        self.save()
+        if clean:
+            assert self.state.money == before
+            self.save()
+        else:
+            self.not_trusted()
 
     @rule()
     def not_trusted(self) -> None:

@@ -89,7 +89,12 @@ def _team_row(tally: Tally) -> str:
 
 
 def _bill_row(bill: Bill) -> str:
-    return json.dumps(bill.to_json(), separators=(",", ":"))
+    counts = f"{_amounts_row(bill.by_tariff_mj)},{bill.emissions},{bill.unused_mj}"
+    return f"[{_amounts_row(bill.cost)},{counts},{_amounts_row(bill.unused_cost)}]"
+
+
+def _amounts_row(amounts: Mapping[str, int]) -> str:
+    return f"{{{','.join([f'{_quoted(name)}:{amount}' for name, amount in amounts.items()])}}}"
 
 
 def _contents(data: Any, teams: TeamCounters) -> Contents:  # noqa: ANN401 - anything can stand in a file
