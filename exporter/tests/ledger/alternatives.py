@@ -40,7 +40,8 @@ class Asking:
         minutes = self._each("increase(gpu_energy_joules_total{only}[1m])", MINUTE_S)
         priced = self._each("increase(gpu_energy_joules_total{only}[1m])", MINUTE_S, priced=True)
         mean_w = self._now(f"sum(avg_over_time(gpu_power_watts{self._only}[{self._long_s}s]))")
-        watts = self._now(f"sum(sum_over_time(gpu_power_watts{self._only}[{self._long_s}s]))")
+        summed = self._now(f"sum(sum_over_time(gpu_power_watts{self._only}[{self._long_s}s]))")
+        watts = self._each("gpu_power_watts{only}", SCRAPE_S)
         watts_priced = self._each("gpu_power_watts{only}", SCRAPE_S, priced=True)
 
         def rule(name: str, found_j: float | None, cost: float | None) -> Rule:
@@ -54,8 +55,11 @@ class Asking:
             mean_w * self._long_s,
             mean_w * self._long_s * mean_price / KWH_J,
         )
-        yield rule("gauge: sum x 15 s, each x its price", watts * SCRAPE_S, watts_priced * SCRAPE_S / KWH_J)
-        yield rule("sum of increase over a minute, each x its price", minutes, priced / KWH_J)
+        yield rule("gauge: sum of samples x 15 s", summed * SCRAPE_S, None)
+        yield rule(
+            "gauge: a rule every 15 s, each x its price", watts * SCRAPE_S, watts_priced * SCRAPE_S / KWH_J
+        )
+        yield rule("increase: a rule every minute, each x its price", minutes, priced / KWH_J)
         yield rule("increase x price now", None, joules * price / KWH_J)
         yield rule("increase x average price", None, joules * mean_price / KWH_J)
 

@@ -130,7 +130,7 @@ def test_time_that_nobody_measured_is_known(day: Played) -> None:
 def test_rules_that_are_common_are_off(day: Played) -> None:
     """So the day is a test at all, and the table in the manual is no invention."""
     rules = list(Asking(day, FROM_S, UNTIL_S).rules())
-    ours, raw, mean, summed, minutes, now, average = rules
+    ours, raw, mean, summed, _, minutes, now, average = rules
     assert abs(ours.energy_percent or 1) <= METERED_PERCENT
     assert abs(ours.cost_percent or 1) <= METERED_PERCENT
     assert abs(raw.energy_percent or 1) < 0.2
