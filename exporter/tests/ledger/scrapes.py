@@ -41,9 +41,9 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 class Head:
     """A series."""
 
-    name: str
     labels: dict[str, str]
-    taken: str  # as it is taken down, "" = not at all
+    taken: str  # as it is taken down
+    counts: bool  # it never falls
 
 
 @dataclass
@@ -60,26 +60,28 @@ class Ledger:
         """The lines to be taken down, of a page that is right."""
         taken: list[str] = []
         found: dict[str, list[tuple[Head, float]]] = {name: [] for name in TAKEN}
-        for line in page.splitlines():
-            if line.startswith("#"):
-                continue
-            text, _, value = line.rpartition(" ")
-            head = self.heads.get(text) or self._head(text)
-            if head.taken:
-                number = float(value)
-                found[head.name].append((head, number))
-                taken.append(f"{head.taken} {value}")
-                if head.name.endswith("_total"):
-                    assert number >= self.highest.get(text, 0.0), f"{text} fell to {value}"
-                    self.highest[text] = number
+        for block in page.split("# HELP "):
+            rows = found.get(block.partition(" ")[0])
+            if rows is not None:
+                taken += [self._take(line, rows) for line in block.splitlines()[2:]]  # after help and type
         self._check(found)
         self.pages += 1
         return taken
 
+    def _take(self, line: str, rows: list[tuple[Head, float]]) -> str:
+        """One sample, which is not less than it was."""
+        text, _, value = line.rpartition(" ")
+        head, number = self.heads.get(text) or self._head(text), float(value)
+        rows.append((head, number))
+        if head.counts:
+            assert number >= self.highest.get(text, 0.0), f"{text} fell to {value}"
+            self.highest[text] = number
+        return f"{head.taken} {value}"
+
     def _head(self, text: str) -> Head:
         name, _, rest = text.partition("{")
-        taken = f"{name}{{{TARGET},{rest}" if name in TAKEN else ""
-        head = self.heads[text] = Head(name, dict(_LABEL.findall(rest)), taken)
+        labels = dict(_LABEL.findall(rest))
+        head = self.heads[text] = Head(labels, f"{name}{{{TARGET},{rest}", name.endswith("_total"))
         return head
 
     def _check(self, found: dict[str, list[tuple[Head, float]]]) -> None:
