@@ -209,19 +209,21 @@ def test_of_a_gpu_that_does_not_say_how_busy_it_is_nothing_is_called_unused() ->
     assert (spent.unused_joules, spent.unused_cost) == (0, {"EUR": 0})
 
 
-def test_what_went_by_in_a_gap_is_nobodys_waste() -> None:
-    """Over a time that nobody watched it is not known whether somebody was busy."""
+@pytest.mark.parametrize("gap_s", [30, 100])
+def test_what_went_by_in_a_gap_is_nobodys_waste(gap_s: int) -> None:
+    """Over a time that nobody watched it is not known whether somebody was busy, whoever pays for it."""
     world = World(1, (Plan(1, 0, 2, 500, 300, scheduled=True),))
     machine = Machine(world)
     for _ in range(10):
         machine.tick()
     before = machine.spent("job-1")
     world.unread = frozenset({0})
-    machine.tick(100)
+    machine.tick(gap_s)
     world.unread = frozenset()
     machine.tick()
     after = machine.spent("job-1")
     assert after.unused_joules == before.unused_joules
+    assert (after.cost["EUR"] > before.cost["EUR"]) is (gap_s <= 60), "a short gap is the job's"
     assert machine.of_jobs() == machine.of_gpus()
 
 
