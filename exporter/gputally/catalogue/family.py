@@ -27,9 +27,7 @@ class Family:
     help: str
     source: str  # the driver call, field or file that it comes from
     section: str  # heading of docs/metrics.md
-    record: str = (
-        ""  # description | fast | slow | counters | host | report | web | site; "" = by hand in collect
-    )
+    record: str = ""  # description | fast | slow | counters | host | report | web | site | market | reservations | ledger | budgets; "" = by hand in collect
     key: str = ""
     since: str = "0.1"
 

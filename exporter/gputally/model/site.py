@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gputally.model.budget import BudgetFigures
 from gputally.model.clock import Instant
+from gputally.model.ledger import LedgerFigures
+from gputally.model.market import MarketFigures
+from gputally.model.reservation import ReservationFigures
 from gputally.model.snapshot import SelfReport, WebReport
 
 Labels = tuple[str, ...]
@@ -34,5 +38,9 @@ class SiteSnapshot:
 
     at: Instant | None  # None until the first one has been published
     site: SiteFigures | None = None
+    market: MarketFigures | None = None  # None: nothing is declared that has to do with it
+    reservations: ReservationFigures | None = None  # None: no file of them is configured
+    budgets: BudgetFigures | None = None  # None: no budget is declared
+    ledger: LedgerFigures | None = None  # None: none is configured
     report: SelfReport = field(default_factory=SelfReport)
     web: WebReport = field(default_factory=WebReport)

@@ -117,8 +117,8 @@ class WebReport:
     connections: int | None = None
     refused: Mapping[str, int] = NO_LABELS  # reason -> connections closed by a limit or deadline
     auth_failures: int | None = None
-    reload_success: Mapping[str, bool] = NO_LABELS  # main | web
-    reload_seconds: Mapping[str, float] = NO_LABELS  # main | web -> unix time of the latest success
+    reload_success: Mapping[str, bool] = NO_LABELS  # main | web | prices | carbon
+    reload_seconds: Mapping[str, float] = NO_LABELS  # the same -> unix time of the latest success
     certificate_expiry_seconds: float | None = None
 
 
