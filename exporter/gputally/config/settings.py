@@ -1,16 +1,23 @@
 """What the agents are told, from flags, environment, file and defaults, in this order of precedence."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from gputally.alerts.thresholds import DEFAULTS
 from gputally.config.alerts import read_alerts
+from gputally.config.bills import BillSettings, read_bills, read_ledger
+from gputally.config.budgets import read_budgets
+from gputally.config.chargeback import Chargeback, read_chargeback
+from gputally.config.checked import Check, checked
+from gputally.config.market import MarketSettings, Plan, Rental, read_market, read_plans, read_rentals
 from gputally.config.owned import OwnedGpu, read_owned
-from gputally.config.strict import Section, Value, parse
+from gputally.config.reservations import ReservationSettings, read_reservations_block
+from gputally.config.strict import Section, parse
 from gputally.config.tariff import SiteDeclaration, read_site
 from gputally.config.teams import TeamRule, read_teams
 from gputally.config.yamltree import read_regular_file
+from gputally.model.budget import Budget
 from gputally.model.gpu import NO_LABELS
 
 IDLE_POLICIES = ("allocated", "used", "weighted")
@@ -24,6 +31,7 @@ JOBS_KEEP_MAX_NS = 86_400_000_000_000
 JOBS_ANNOUNCE_MAX_NS = 600_000_000_000
 IDLE_WATTS_MAX = 2000.0
 _NOTHING_DECLARED = SiteDeclaration()
+_NOT_CHARGED = Chargeback()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,33 +83,55 @@ class SiteSettings:
     site: SiteDeclaration = _NOTHING_DECLARED
     owned_gpus: tuple[OwnedGpu, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=lambda: DEFAULTS)  # of every alert with one
+    market: MarketSettings | None = None  # None: nobody is asked for prices
+    rentals: tuple[Rental, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    teams: tuple[TeamRule, ...] = ()  # whose members may use what their team has booked
+    reservations: ReservationSettings | None = None  # None: nothing is booked here
+    budgets: tuple[Budget, ...] = ()
+    chargeback: Chargeback = _NOT_CHARGED
+    ledger_file: Path | None = None  # None: nothing is imported here
+    bills: BillSettings | None = None
     log_level: str = "info"
     log_format: str = "logfmt"
     config_text: bytes = field(default=b"", compare=False, repr=False)
 
 
+_MARKET = {"market", "rentals", "plans"}
+_MONEY = {"budgets", "chargeback"}
+_LEDGER = {"ledger_file", "bills"}
 # Settings that a reload may change while the agent runs; the others need a restart.
 RELOADABLE = frozenset(
     {"sample_interval_ns", "log_level", "teams", "site", "owned_gpus", "thresholds", "config_text"}
+    | _MARKET
+    | {"reservations"}
+    | _MONEY
+    | _LEDGER
 )
 NAMES = frozenset(field.name for field in fields(NodeSettings))
 # Too long for a flag.
-FILE_ONLY = frozenset({"idle_watts", "teams", "site", "owned_gpus", "thresholds", "config_text"})
-
-
-Check = Callable[[str], object]  # raises ValueError with a sentence
+FILE_ONLY = frozenset(
+    {"idle_watts", "teams", "site", "owned_gpus", "thresholds", "config_text"}
+    | _MARKET
+    | {"reservations"}
+    | _MONEY
+    | _LEDGER
+)
 
 
 def read_file(
     path: Path,
     check_address: Check = str,
     check_path: Check = str,
+    check_card: Check = str,
+    *,
     agent: type[NodeSettings] | type[SiteSettings] = NodeSettings,
 ) -> Mapping[str, object]:
     """Settings that the file gives an agent, by name. Raises ConfigError with file, line and key.
 
-    All of the file is read, whoever asks: a slip of the pen is found by the first. Paths are relative to the
-    file. What an address is and which paths can be served, the web front knows.
+    All of the file is read, whoever asks: a slip of the pen is found by the first; the file of reservations
+    only by the site agent, on whose machine it is. Paths are relative to the file. What an address is and
+    which paths can be served, the web front knows; the market knows all cards.
     """
     text = read_regular_file(path)
     root = parse(text, str(path))
@@ -111,6 +141,11 @@ def read_file(
     given["site"] = read_site(root, path.parent)
     given["owned_gpus"] = read_owned(root) or None
     given["thresholds"] = read_alerts(root).thresholds
+    _market(root, given, path.parent, check_card)
+    given["reservations"] = read_reservations_block(root, path.parent, is_read=agent is SiteSettings)
+    given["ledger_file"] = read_ledger(root, path.parent)
+    given["bills"] = read_bills(root, check_card)
+    given["budgets"] = read_budgets(root) or None
     web = root.mapping("web")
     addresses = {
         NodeSettings: _addresses(web, "listen_addresses", check_address),
@@ -124,6 +159,14 @@ def read_file(
     root.finish()
     own = {setting.name for setting in fields(agent)}
     return {name: value for name, value in given.items() if value is not None and name in own}
+
+
+def _market(root: Section, given: dict[str, object], folder: Path, check_card: Check) -> None:
+    given["market"] = read_market(root, folder, check_card)
+    rentals = read_rentals(root, check_card)
+    given["rentals"] = rentals or None
+    given["plans"] = read_plans(root, check_card) or None
+    given["chargeback"] = read_chargeback(root, {rental.name for rental in rentals})
 
 
 def _node(node: Section, given: dict[str, object], folder: Path) -> None:
@@ -157,23 +200,14 @@ def _idle_watts(section: Section) -> dict[str, float]:
 
 
 def _addresses(web: Section, key: str, check: Check) -> tuple[str, ...]:
-    return tuple(_checked(value, check, "an address") for value in web.list(key))
+    return tuple(checked(value, check, "an address") for value in web.list(key))
 
 
 def _web(web: Section, given: dict[str, object], folder: Path, check_path: Check) -> None:
     telemetry_path = web.get("telemetry_path")
     if telemetry_path is not None:
-        given["web_telemetry_path"] = _checked(telemetry_path, check_path, "a path")
+        given["web_telemetry_path"] = checked(telemetry_path, check_path, "a path")
     given["web_config_file"] = _path(folder, web.string("config_file", None))
-
-
-def _checked(value: Value, check: Check, what: str) -> str:
-    text = value.string(what)
-    try:
-        check(text)
-    except ValueError as error:
-        raise value.error(str(error)) from None
-    return text
 
 
 def _path(folder: Path, text: str | None) -> Path | None:
