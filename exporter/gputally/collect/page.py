@@ -1,12 +1,12 @@
 """The page that a scrape gets: rendered at most once per snapshot, and the same bytes for everyone."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from gputally.catalogue import BY_NAME, Family
 from gputally.collect.devices import device_families
-from gputally.collect.exposition import FamilySamples, Format, body, render
+from gputally.collect.exposition import FamilySamples, Format, Sample, body, render
 from gputally.collect.jobs import job_families
 from gputally.collect.machine import machine_families
 from gputally.model import Snapshot
@@ -37,6 +37,7 @@ class Page(Generic[S]):
         self._bodies: list[tuple[Family, str]] = []
         self._rendered: dict[Format, bytes] = {}
         self._broken: set[str] = set()
+        self._texts: dict[Callable[[], Sequence[Sample]], str] = {}  # of the latest snapshot
 
     @property
     def version(self) -> int:
@@ -65,16 +66,19 @@ class Page(Generic[S]):
     def _compose(self, snapshot: S) -> list[tuple[Family, str]]:
         bodies: list[tuple[Family, str]] = []
         broken: set[str] = set()
+        texts: dict[Callable[[], Sequence[Sample]], str] = {}
         for family, samples_of in self._families_of(snapshot):
             try:
-                text = body(family, samples_of())
+                # Whoever is asked by the very same object as before has the same to say.
+                text = self._texts[samples_of] if samples_of in self._texts else body(family, samples_of())
             except Exception:  # one bad value costs its family, never the scrape
                 broken.add(family.name)
                 if family.name not in self._broken:  # said once, until it heals
                     logger.exception("family left out of the scrape: %s", family.name)
                 continue
+            texts[samples_of] = text
             if text:
                 bodies.append((family, text))
-        self._broken = broken
+        self._broken, self._texts = broken, texts
         bodies.append((_LEFT_OUT, body(_LEFT_OUT, [("", len(broken))])))
         return bodies

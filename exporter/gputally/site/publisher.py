@@ -6,8 +6,13 @@ A scrape reads `latest`, which is replaced by one assignment, and computes nothi
 from collections.abc import Callable, Mapping
 
 from gputally.model import Clock, Instant, SelfReport, WebReport
+from gputally.model.budget import BudgetFigures
+from gputally.model.ledger import LedgerFigures
+from gputally.model.market import MarketFigures
+from gputally.model.reservation import ReservationFigures
 from gputally.model.site import SiteFigures, SiteSnapshot
 from gputally.site.figures import Declared, figures
+from gputally.site.reservations.calendar import NEVER_NS, Calendar
 from gputally.tariff import Schedule, Span
 
 INTERVAL_SECONDS = 1.0
@@ -27,6 +32,10 @@ class Publisher:
     ) -> None:
         """Raises zoneinfo.ZoneInfoNotFoundError for a zone that nobody knows."""
         self.latest = SiteSnapshot(at=None)
+        self.market: MarketFigures | None = None  # put here by whoever has newer ones
+        self.calendar: Calendar | None = None  # likewise
+        self.budgets: BudgetFigures | None = None  # as well
+        self.ledger: LedgerFigures | None = None  # as above
         self._clock, self._web_report, self._own_figures = clock, web_report, own_figures
         self._process: Mapping[str, float] = {}
         self._process_at: Instant | None = None
@@ -48,10 +57,21 @@ class Publisher:
             self._figures = figures(self._declared, self._schedule, span)
         if self._process_at is None or now.seconds_since(self._process_at) >= OWN_SECONDS:
             self._process, self._process_at = self._own_figures(), now
+        reservations, until_ns = self._reservations(now.wall_ns)
         self.latest = SiteSnapshot(
             at=now,
             site=self._figures,
+            market=self.market,
+            reservations=reservations,
+            budgets=self.budgets,
+            ledger=self.ledger,
             report=SelfReport(process=self._process),
             web=self._web_report(),
         )
-        return min(INTERVAL_SECONDS, (span.until_ns - now.wall_ns) / _NS)
+        return min(INTERVAL_SECONDS, (min(span.until_ns, until_ns) - now.wall_ns) / _NS)
+
+    def _reservations(self, wall_ns: int) -> tuple[ReservationFigures | None, int]:
+        """What holds of them, and until when."""
+        if self.calendar is None:
+            return None, NEVER_NS
+        return self.calendar.at(wall_ns)

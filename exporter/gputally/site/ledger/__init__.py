@@ -1,0 +1,1 @@
+"""The ledger of what was imported: bills of clouds, and jobs that ran elsewhere."""
