@@ -6,6 +6,7 @@ that has happened three times within a minute, the per-process calls, the usual 
 
 import json
 import logging
+import os
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class CrashRecord:
 
     def _write(self, times: list[float]) -> None:
         try:
-            self._path.write_text(json.dumps(times))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(self._path, flags, 0o600), "w") as file:
+                file.write(json.dumps(times))
         except OSError as error:
             logger.debug("start not noted: %s", error)

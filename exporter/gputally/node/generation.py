@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gputally.node import gpustate
 from gputally.node.gpustate import HOLD_NS, UNKNOWN_BOOTS, GpuState, held
 from gputally.node.statejson import from_json, to_json
 
@@ -93,6 +94,22 @@ def after_a_crash(generation: Generation) -> dict[str, GpuState]:
     """Its states, held where something may have been published that it does not know of."""
     still = standing(generation)
     return {uuid: state if uuid in still else held(state) for uuid, state in generation.states.items()}
+
+
+def taken_up(
+    generation: Generation, boot_id: str, *, recovered: bool, overtaken: bool, behind: bool
+) -> dict[str, GpuState]:
+    """Its states as the next process takes them up. `recovered`: a newer file was damaged."""
+    states = generation.states
+    if overtaken:
+        known = boot_id not in UNKNOWN_BOOTS and generation.boot_id == boot_id
+        return {
+            uuid: gpustate.overtaken(state, same_boot=known and state.boot_id == boot_id)
+            for uuid, state in states.items()
+        }
+    if recovered or outdated(generation, boot_id):
+        return after_a_crash(generation)
+    return {uuid: gpustate.behind(state) for uuid, state in states.items()} if behind else dict(states)
 
 
 def standing(generation: Generation) -> frozenset[str]:

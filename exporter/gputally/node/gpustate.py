@@ -130,6 +130,56 @@ def held(state: GpuState) -> GpuState:
     )
 
 
+def behind(state: GpuState) -> GpuState:
+    """A state after which, in the same boot, more was published than could be saved, for FLUSH_NS at most.
+
+    As `held`; but what the driver counts is made up for by its first reading, before which nothing of the GPU
+    is to be published.
+    """
+    top = held(state)
+    if state.energy.hw_mj is None:
+        return top
+    return replace(state, floor=replace(top.floor, energy_mj=state.floor.energy_mj), xids=top.xids)
+
+
+def overtaken(state: GpuState, *, same_boot: bool) -> GpuState:
+    """A state after which more was published than could be saved, and nobody knows how much.
+
+    Within one boot the driver's own counters make up for it with their first reading; before that nothing of
+    the GPU is to be published. What was integrated here cannot be made up for and begins at zero, a reset
+    that is seen as one, and so does everything after another boot.
+    """
+
+    def kept(one: Followed) -> Followed:
+        return one if same_boot and one.hw is not None else one.from_zero()
+
+    def each(family: Family) -> Family:
+        return {label: kept(one) for label, one in family.items()}
+
+    energy = state.energy
+    if energy.acc_mj is not None:
+        metered = same_boot and energy.hw_mj is not None
+        acc_mj, pending = (energy.acc_mj, energy.pending) if metered else (0, 0)
+        energy = replace(energy, acc_mj=acc_mj, pending=pending, clamped_mj=0, unmeasured_ns=0)
+    return replace(
+        state,
+        energy=energy,
+        money=from_zero(state.money),
+        floor=NO_FLOOR,
+        busy_ns=None if state.busy_ns is None else 0,
+        throttle=each(state.throttle),
+        pcie_transmit=state.pcie_transmit and kept(state.pcie_transmit),
+        pcie_receive=state.pcie_receive and kept(state.pcie_receive),
+        pcie_replays=state.pcie_replays and kept(state.pcie_replays),
+        nvlink_transmit=each(state.nvlink_transmit),
+        nvlink_receive=each(state.nvlink_receive),
+        nvlink_errors=each(state.nvlink_errors),
+        ecc_lifetime=state.ecc_lifetime if same_boot else NO_LABELS,
+        ecc_volatile=each(state.ecc_volatile) if same_boot else NO_LABELS,
+        xids={xid: Xid(0, one.wall_ns) for xid, one in state.xids.items()},
+    )
+
+
 def outruns(state: GpuState, ceiling: GpuState) -> bool:
     """Whether more is published than `held` would hold if the machine lost power now.
 

@@ -6,6 +6,7 @@ used memory differs between versions, and it writes warnings where we want a rea
 """
 
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ CAP = 64  # disks, and network interfaces; what is beyond stands together as `ot
 OTHER = "other"
 _CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")  # guests are in user
 _STEP_BACK_SECONDS = 3.0
+_LONGEST_COUNT = 20  # digits of 2^64
 _SECTOR_BYTES = 512  # the unit of /proc/diskstats, whatever the disk's own sectors are
 # Memory, drives without a disk, and layers over disks whose bytes have been counted already.
 _NOT_A_DISK = re.compile(r"(?:loop|z?ram|dm-|md|sr|fd|zd)\d|nvme\d+c\d+n\d+")
@@ -97,7 +99,7 @@ class HostReader:
 
     def _read_load(self) -> dict[str, Any]:
         one, five, fifteen = (self._proc / "loadavg").read_bytes().split()[:3]
-        return {"load_average": {"1m": float(one), "5m": float(five), "15m": float(fifteen)}}
+        return {"load_average": {"1m": _decimal(one), "5m": _decimal(five), "15m": _decimal(fifteen)}}
 
     def _read_memory(self) -> dict[str, Any]:
         return parse_memory((self._proc / "meminfo").read_bytes())
@@ -110,14 +112,35 @@ class HostReader:
         }
 
     def _read_links(self) -> dict[str, Any]:
-        links = self._links.bound(parse_links((self._proc / "net/dev").read_bytes()))
+        links = self._links.bound(parse_links(self._net_dev()))
         return {
             "network_receive_bytes": {name: received for name, (received, _) in links.items()},
             "network_transmit_bytes": {name: sent for name, (_, sent) in links.items()},
         }
 
+    def _net_dev(self) -> bytes:
+        """The table of the machine. Ours may be that of a container, in which the first process is not."""
+        try:
+            return (self._proc / "1/net/dev").read_bytes()
+        except OSError:  # others' processes are hidden from us
+            return (self._proc / "net/dev").read_bytes()
+
     def _read_uptime(self) -> dict[str, Any]:
-        return {"uptime_seconds": float((self._proc / "uptime").read_bytes().split()[0])}
+        return {"uptime_seconds": _decimal((self._proc / "uptime").read_bytes().split()[0])}
+
+
+def _count(text: bytes) -> int:
+    """A counter as the kernel writes it, of 64 bits at most. Raises ValueError."""
+    if not text.isdigit() or len(text) > _LONGEST_COUNT:
+        raise ValueError(f"{text[:_LONGEST_COUNT]!r} is no count")
+    return int(text)
+
+
+def _decimal(text: bytes) -> float:
+    """A number with a point, never negative. Raises ValueError."""
+    for digits in text.split(b".", 1):
+        _count(digits)
+    return float(text)
 
 
 def parse_cpu(stat: bytes, ticks_per_second: int) -> tuple[dict[str, float], int]:
@@ -126,7 +149,7 @@ def parse_cpu(stat: bytes, ticks_per_second: int) -> tuple[dict[str, float], int
     name, *ticks = total.split()
     if name != b"cpu":
         raise ValueError("stat does not begin with a line of all CPUs")
-    seconds = {mode: int(count) / ticks_per_second for mode, count in zip(_CPU_MODES, ticks, strict=False)}
+    seconds = {mode: _count(count) / ticks_per_second for mode, count in zip(_CPU_MODES, ticks, strict=False)}
     cpus = 0
     while others[cpus].startswith(b"cpu"):  # before a long line of interrupts, which is not looked at
         cpus += 1
@@ -139,8 +162,10 @@ def parse_memory(meminfo: bytes) -> dict[str, int]:
     for line in meminfo.splitlines():
         name, _, size = line.partition(b":")
         if name in {b"MemTotal", b"MemAvailable", b"SwapTotal", b"SwapFree"}:
-            sizes[name] = int(size.split()[0]) * 1024
+            sizes[name] = _count(size.split()[0]) * 1024
     total, available = sizes[b"MemTotal"], sizes[b"MemAvailable"]
+    if available > total or sizes.get(b"SwapFree", 0) > sizes.get(b"SwapTotal", math.inf):
+        raise ValueError("more is free than there is")
     memory = {
         "memory_total_bytes": total,
         "memory_available_bytes": available,
@@ -159,7 +184,7 @@ def parse_disks(diskstats: bytes) -> Counters:
         fields = line.split()
         name = label_text(fields[2])
         if not _NOT_A_DISK.match(name):
-            disks[name] = (int(fields[5]) * _SECTOR_BYTES, int(fields[9]) * _SECTOR_BYTES)
+            disks[name] = (_count(fields[5]) * _SECTOR_BYTES, _count(fields[9]) * _SECTOR_BYTES)
     return {name: io for name, io in disks.items() if not _is_partition(name, disks)}
 
 
@@ -179,7 +204,7 @@ def parse_links(net_dev: bytes) -> Counters:
         label = label_text(name.strip())
         if label != "lo" and not label.startswith(_NOT_A_LINK):
             fields = counts.split()
-            links[label] = (int(fields[0]), int(fields[8]))
+            links[label] = (_count(fields[0]), _count(fields[8]))
     return links
 
 

@@ -35,6 +35,8 @@ class Persistence:
         self._whole = False  # the newest file was there, and no more was published than it has
         self._unsaved_since: Instant | None = None
         self._said_unsaved = False
+        self._was_behind = False  # and so was the process before this one
+        self.unread: set[str] = set()  # GPUs of which more was published than is remembered
         self.recovered = False
         self.write_success: bool | None = None
         if self._file is not None:
@@ -85,7 +87,7 @@ class Persistence:
                 {uuid: state for uuid, (_, state) in states.items()},
                 boot_id=self._boot_id,
                 now=now,
-                clean=final,
+                clean=final and not self.unread,
                 extra=extra,
             )
         except Exception as error:  # noqa: BLE001 - whatever the disk does, metering goes on
@@ -95,14 +97,17 @@ class Persistence:
         else:
             self._say(None)
             self.write_success = True
-            self._unsaved_since, self._said_unsaved = None, False
+            self._unsaved_since, self._said_unsaved, self._was_behind = None, False, False
+            if self.unread:  # whoever comes next knows no more than we do
+                self._file.publish_unsaved()
         if final:
             self._file.close()
 
     def _unsaved(self, file: StateFile, now: Instant) -> None:
         if self._unsaved_since is None:
             self._unsaved_since = now
-        elif now.boot_ns - self._unsaved_since.boot_ns > FLUSH_NS:
+            file.publish_unsaved(briefly=True)
+        if self._was_behind or now.boot_ns - self._unsaved_since.boot_ns > FLUSH_NS:
             file.publish_unsaved()
             self._said_unsaved = True
 
@@ -123,6 +128,8 @@ class Persistence:
         self.same_boot = found.boot_id == self._boot_id and self._boot_id not in UNKNOWN_BOOTS
         self._said_goodbye = found.clean and found.newest
         self._whole = found.newest and not found.outrun
+        self._was_behind = found.behind
+        self.unread = set(found.unread)
         index = found.extra.get("index")
         index = index if isinstance(index, dict) else {}
         self.remembered = {
@@ -130,8 +137,12 @@ class Persistence:
             for uuid, state in found.states.items()
             if uuid in index
         }
-        if found.boot_id != self._boot_id and not found.clean:
-            return  # a power cut: the rest may be older than what was scraped, and zero is an honest reset
+        if (
+            found.behind
+            or (found.outrun and found.states)
+            or (found.boot_id != self._boot_id and not found.clean)
+        ):
+            return  # the rest may be older than what was scraped, and zero is an honest reset
         events = found.extra.get("events")
         for item in events if isinstance(events, list) else []:
             if isinstance(item, list) and len(item) == 3 and isinstance(item[2], int):

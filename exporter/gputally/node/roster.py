@@ -39,6 +39,7 @@ class Memory(Protocol):
 
     remembered: dict[str, tuple[Gpu, GpuState]]
     events: dict[tuple[str, str], int]
+    unread: set[str]  # GPUs of which more was published than is known: see `gpustate.overtaken`
 
     def state_of(self, uuid: str) -> GpuState | None:
         """The counters of a GPU that comes back after it was forgotten."""
@@ -62,6 +63,7 @@ class Entry:
     rows: tuple[ProcessRow, ...] | None = None
     process_count: int | None = None
     processes_capped: int = 0
+    unread: bool = False  # its counters show less than was published, until it is read
 
     def power_limit_w(self) -> float | None:
         """The highest limit known, which bounds what the energy counter may claim."""
@@ -83,7 +85,7 @@ class Entry:
             description=self.description,
             fast=self.fast if self.up else None,
             slow=self.slow if self.up else None,
-            counters=counters.publish(self.state, now, schedule),
+            counters=counters.publish(counters.fresh() if self.unread else self.state, now, schedule),
             processes=self.rows if self.up else None,
             process_count=self.process_count if self.up else None,
             processes_capped=self.processes_capped if self.up else 0,
@@ -106,7 +108,8 @@ class Roster:
         self.events: dict[tuple[str, str], int] = dict(memory.events)
         self._memory = memory
         self._entries: dict[str, Entry] = {
-            uuid: Entry(gpu, state, reason="not_seen_yet") for uuid, (gpu, state) in memory.remembered.items()
+            uuid: Entry(gpu, state, reason="not_seen_yet", unread=uuid in memory.unread)
+            for uuid, (gpu, state) in memory.remembered.items()
         }
 
     def __iter__(self) -> Iterator[Entry]:
@@ -129,7 +132,8 @@ class Roster:
             entry = self._entries.get(gpu.uuid)
             if entry is None:
                 state = self._memory.state_of(gpu.uuid)
-                entry = self._entries[gpu.uuid] = Entry(gpu, state or counters.fresh())
+                unread = gpu.uuid in self._memory.unread
+                entry = self._entries[gpu.uuid] = Entry(gpu, state or counters.fresh(), unread=unread)
                 self._event(gpu.uuid, "added")
             entry.gpu, entry.present, entry.gone_at = gpu, True, None
         for uuid, entry in list(self._entries.items()):
@@ -171,7 +175,7 @@ class Roster:
             return None
         if not entry.up:
             self._came_up(entry)
-        entry.fast, entry.read_at = reading.fast, at
+        entry.fast, entry.read_at, entry.unread = reading.fast, at, False
         if reading.slow is not None:
             entry.slow = reading.slow
         entry.state, tick = counters.advance(entry.state, reading, at, self._context(entry, at))
@@ -223,6 +227,11 @@ class Roster:
         """Begin again with what energy cost: what is remembered may be less than what was published."""
         for entry in self._entries.values():
             entry.state = replace(entry.state, money=from_zero(entry.state.money))
+
+    @property
+    def unread(self) -> set[str]:
+        """GPUs of which more has been published than their counters show."""
+        return {uuid for uuid, entry in self._entries.items() if entry.unread}
 
     def states(self) -> dict[str, tuple[Gpu, GpuState]]:
         """What the state file keeps."""

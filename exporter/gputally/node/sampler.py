@@ -29,6 +29,7 @@ from gputally.tariff import Schedule
 logger = logging.getLogger(__name__)
 PATIENCE = 0.8  # share of the interval for which a tick waits; what comes later counts at the next tick
 STOP_POLL_SECONDS = 0.1  # a tick that waits for a hung call notices a stop after so long
+HUNG_SECONDS = 30.0  # without a sample, and three intervals more: then a service manager is to start us anew
 CLOSE_SECONDS = 0.3  # how long the end waits for the driver to be shut down
 
 
@@ -82,7 +83,8 @@ class Sampler:
         """End after the running tick and write the state; returns in time even if a driver call hangs."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(timeout_seconds)
+        if self._thread.ident is not None:  # it was started; else somebody calls `tick` himself
+            self._thread.join(timeout_seconds)
         if self._thread.is_alive():  # in a disk that does not answer; each tick has written its own state
             logger.error("stopped without a last word to the state folder")
             return
@@ -113,7 +115,7 @@ class Sampler:
         if not self._thread.is_alive():
             return False
         at = self.latest.at
-        return at is None or self._clock().seconds_since(at) < 30 + 3 * self.interval_seconds
+        return at is None or self._clock().seconds_since(at) < HUNG_SECONDS + 3 * self.interval_seconds
 
     def _run(self) -> None:
         due = self._clock().boot_ns
@@ -265,6 +267,7 @@ class Sampler:
 
     def _save(self, now: Instant, *, final: bool = False) -> None:
         ledger = self._occupants.to_json()
+        self._persistence.unread &= self._roster.unread
         self._persistence.save(self._roster.states(), self._roster.events, now, ledger=ledger, final=final)
 
     def _look_at_self(self) -> None:

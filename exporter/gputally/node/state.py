@@ -6,10 +6,8 @@ every write reaches the disk at once: after a power cut the newest that did may 
 `counters.json.1` the one before, `counters.json.synced` the newest that is known to be on the disk: a file
 system may lose the contents of the other two in a power cut although it kept their names.
 
-What cannot be used is put aside under another name, never overwritten.
-
-A process that publishes more than it could save leaves word of it in the file `lock`, which is open, and has
-its place on a full disk.
+What cannot be used is put aside under another name, never overwritten. A process that publishes more than it
+could save says so in `lock`, which is open: a full disk has room for that.
 """
 
 import contextlib
@@ -23,12 +21,12 @@ from typing import Any
 
 from gputally.model import Instant
 from gputally.model.clock import NS_PER_SECOND
-from gputally.node.generation import Generation, Unusable, after_a_crash, decode, encode, outdated, standing
+from gputally.node.folders import make_folder
+from gputally.node.generation import Generation, Unusable, after_a_crash, decode, encode, standing, taken_up
 from gputally.node.gpustate import FLUSH_NS, GpuState, outruns
 
-NAME = "counters.json"
-LOCK = "lock"
-_UNSAVED = b"unsaved"
+NAME, LOCK = "counters.json", "lock"
+_UNSAVED, _BEHIND = b"unsaved", b"behind"  # the latter: for a few seconds, and not of the ledger
 MAX_BYTES = 64 << 20
 MAX_GPUS = 256
 FORGET_NS = 400 * 86_400 * NS_PER_SECOND
@@ -49,6 +47,10 @@ class Loaded:
     recovered: bool = False  # the newest file was unusable, the states are from one before it
     newest: bool = False  # they are from the newest file, which was there
     outrun: bool = True  # as far as can be known, more was published than is in it
+    behind: bool = False  # more of GPUs was, for FLUSH_NS at most
+    unread: Collection[
+        str
+    ] = ()  # in both cases: GPUs of which nothing is to be published before they are read
     reason: str = ""  # "" | absent | unreadable | corrupt | invalid | other_host | future_schema
     detail: str = ""  # a sentence for the log, with the file's name
     extra: Mapping[str, Any] = field(default_factory=dict)  # what else was saved in the same breath
@@ -65,7 +67,7 @@ class StateFile:
         self._synced = folder / f"{NAME}.synced"
         self._lock: int | None = None
         self._refused: dict[Path, str] = {}  # to be put aside before anything is written
-        self._outrun = True  # more was published than the newest file has
+        self._word = _UNSAVED  # what was published beyond the newest file; "" for nothing
         self._known = False  # the newest file is one that we read or wrote
         self._number = 0
         self._kept: dict[str, GpuState] = {}
@@ -77,27 +79,29 @@ class StateFile:
     def load(self, *, boot_id: str | None = None) -> Loaded:
         """The newest usable generation. Raises StateFolderInUse and nothing else.
 
-        Nothing is changed on the disk before save(): a process that dies in between is followed by one that
-        finds the same. `boot_id` is that of this boot; without it the kernel is asked.
+        Nothing is changed on the disk before save(). `boot_id` is this boot's, else the kernel is asked.
         """
         with contextlib.suppress(OSError):  # a folder that cannot be written may still be read
             self._hold_folder()
         best, trouble, where = self._search()
-        reason = "" if trouble is None else trouble.reason
-        detail = "" if trouble is None else f"{where}: {trouble}"
+        reason, detail = ("", "") if trouble is None else (trouble.reason, f"{where}: {trouble}")
         if best is None:
             return Loaded(reason=reason or "absent", detail=detail or f"{self._newest}: no state yet")
         boot_id = this_boot() if boot_id is None else boot_id
         recovered = trouble is not None
         self._number = best.number
-        self._kept = after_a_crash(best) if recovered or outdated(best, boot_id) else dict(best.states)
+        word = self._word if recovered or not best.clean else b""
+        outrun, behind = word == _UNSAVED, word == _BEHIND
+        self._kept = taken_up(best, boot_id, recovered=recovered, overtaken=outrun, behind=behind)
         return Loaded(
             dict(self._kept),
             best.boot_id,
             best.clean,
             recovered,
             newest=self._known and not recovered,
-            outrun=self._outrun,
+            outrun=outrun,
+            behind=behind,
+            unread=best.states.keys() - standing(best) if word else (),
             reason=reason,
             detail=detail,
             extra=best.extra,
@@ -136,17 +140,17 @@ class StateFile:
             self._write(self._synced, data, durable=True)
         self._write(self._newest, data, durable=False)
         self._number, self._saved_ns, self._known = generation.number, now.boot_ns, True
-        if self._outrun:
-            self._note_outrun(yes=False)
+        if self._word:
+            self._note(b"")
         if synced:
             _fsync_folder(self.folder)
             self._synced_ns, self._on_disk = now.boot_ns, after_a_crash(generation)
             self._standing = standing(generation)
 
-    def publish_unsaved(self) -> None:
+    def publish_unsaved(self, *, briefly: bool = False) -> None:
         """What is published from now on is more than what is saved: whoever goes on from it shall know."""
-        if not self._outrun:
-            self._note_outrun(yes=True)
+        if self._word != _UNSAVED and not (briefly and self._word):
+            self._note(_BEHIND if briefly else _UNSAVED)
 
     @property
     def states(self) -> Mapping[str, GpuState]:
@@ -225,7 +229,7 @@ class StateFile:
         """Make the folder and lock it. Raises OSError and StateFolderInUse."""
         if self._lock is not None:
             return
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.folder, 0o700)
         lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -239,14 +243,15 @@ class StateFile:
             os.close(lock)
             raise
         self._lock = lock
-        self._note_outrun(yes=_UNSAVED in os.pread(lock, 64, 0))
+        said = os.pread(lock, 64, 0)
+        self._note(next((word for word in (_UNSAVED, _BEHIND) if word in said), b""))
 
-    def _note_outrun(self, *, yes: bool) -> None:
+    def _note(self, word: bytes) -> None:
         """Write whose the lock is, and whether more was published than saved; on a broken disk, nothing."""
-        self._outrun = yes
+        self._word = word
         if self._lock is not None:
             with contextlib.suppress(OSError):
-                os.pwrite(self._lock, b"%-10d%-8s\n" % (os.getpid(), _UNSAVED if yes else b""), 0)
+                os.pwrite(self._lock, b"%-10d%-8s\n" % (os.getpid(), word), 0)
 
 
 def pruned(kept: Mapping[str, GpuState], present: Collection[str], now: Instant) -> dict[str, GpuState]:

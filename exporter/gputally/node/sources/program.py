@@ -157,8 +157,8 @@ def find(name: str) -> str:
 
 
 @atexit.register
-def stop_children() -> None:
-    """Kill what still runs, without waiting. For the way out: call it before os._exit, which skips atexit."""
+def _stop_children() -> None:
+    """Kill what still runs when the interpreter ends, without waiting: nobody is left to read its answer."""
     with _children_lock:
         for pid in _children:
             _signal(pid, signal.SIGKILL)

@@ -1,10 +1,10 @@
 """The NVML source: opens the driver, keeps the list of GPUs right, hands out a reader for each."""
 
 import ctypes
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from gputally.model import Clock, Driver, Gpu, Instant, Inventory
 from gputally.model.clock import system_clock
@@ -15,6 +15,7 @@ from gputally.node.sources.nvml.options import Options
 from gputally.node.sources.nvml.reader import GpuReader
 from gputally.node.sources.protocol import GpuLost, Reader, SourceError, Unavailable
 
+logger = logging.getLogger(__name__)
 _ENUMERATE_SECONDS = 30.0  # a MIG or hot-plug change that no count shows is found this late
 _AFTER_LOSS_SECONDS = 5.0  # a lost GPU says so at every tick; the others are not asked that often
 _FILE_SECONDS = 5.0
@@ -47,18 +48,13 @@ class NvmlSource:
         self._library = Library()
         self._readers: list[GpuReader] = []  # every one ever handed out and not yet closed
         self._found: dict[str, _Found] = {}  # in the driver's order
-        self._skipped: dict[str, str] = {}
+        self._skipped: dict[str, str] = {}  # GPUs that are there and not read, by index -> why
         self._driver = Driver(source="nvml")
         self._listed: frozenset[str] = frozenset()  # GPUs that the kernel module lists, by PCI address
         self._count = 0
         self._enumerated: Instant | None = None
         self._file_checked: Instant | None = None
         self._lost = False  # set by readers, on their own threads
-
-    @property
-    def skipped(self) -> Mapping[str, str]:
-        """GPUs that are there and not read, by index -> why."""
-        return MappingProxyType(self._skipped)
 
     def open(self) -> Inventory:
         """Load the library, start NVML and look. Raises Unavailable or VersionMismatch."""
@@ -140,7 +136,7 @@ class NvmlSource:
         self._lost = False
         self._enumerated = self._options.clock()
         before = {found.gpu.index: found for found in self._found.values()}
-        self._skipped = {}
+        told, self._skipped = self._skipped, {}
         current: dict[str, _Found] = {}
         errors: dict[str, SourceError] = {}
         for index in map(str, range(self._count)):
@@ -161,6 +157,8 @@ class NvmlSource:
                 self._skipped[index] = fault.reason
         if errors and not current:
             raise next(iter(errors.values()))
+        for index, why in sorted(self._skipped.items() - told.items()):
+            logger.warning("GPU %s is there and not read: %s", index, why)
         self._found = dict(sorted(current.items(), key=lambda item: int(item[1].gpu.index)))
         self._readers = [reader for reader in self._readers if not reader.closed]
 
