@@ -33,6 +33,10 @@ _ROWS: tuple[Threshold, ...] = (
     Threshold("GpuCostRise", 0.5, "ratio", 0, 1_000_000, "Rise of cost over the same hours of the week before, as a share of it; 0.5 is half as much again. 1000000 turns it off."),
     Threshold("GputallyUnattributed", 0.1, "ratio", 0, 1, "Share of energy that is nobody's, idle GPUs not counted, above which attribution is broken. 1 turns it off."),
     Threshold("GputallyTariffEnds", 14, "days", 0, 366, "Days before the declared prices end at which somebody should declare the next."),
+    Threshold("GputallyMarketUnmappedModels", 20, "rows", 0, 1_000_000, "Rows of a provider, for a day, whose model the catalogue does not know. 1000000 turns it off."),
+    Threshold("GputallyMarketPriceDrop", 0.2, "ratio", 0, 1, "Fall of the cheapest price of a card below its mean of a week, as a share of that. 1 turns it off."),
+    Threshold("GpuReservationIdle", 0.05, "ratio", 0, 1, "Used share of half an hour below which reserved GPUs are idle. 0 turns it off."),
+    Threshold("GpuReservationViolated", 1_000_000_000, "bytes", 0, 1_000_000_000_000, "Memory that somebody holds on a GPU that others have reserved, above which they are told. 1000000000000 turns it off."),
     Threshold("GputallySampleOld", 120, "seconds", 30, 3600, "Age of the latest sample above which an agent has stopped metering."),
 )
 # fmt: on

@@ -1,6 +1,6 @@
 """How Prometheus is reached: address, credentials, certificates; what cannot be right is refused at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ class Access:
 
     url: str = "http://127.0.0.1:9090"
     user: str | None = None
-    password: str = ""
+    password: str = field(default="", repr=False)
     tenant: str | None = None  # X-Scope-OrgID of Mimir, Cortex, Thanos
     ca_file: Path | None = None
     cert_file: Path | None = None

@@ -1,6 +1,6 @@
 """The columns of all reports: the same thing has the same name everywhere."""
 
-from gputally.report.sheet import CURRENCY, Column
+from gputally.tables.columns import CURRENCY, Column
 
 KEYS = {
     column.name: column
@@ -21,12 +21,14 @@ KEYS = {
         Column("scheduler", "SCHEDULER"),
         Column("start", "START", "time"),
         Column("end", "END", "time"),
+        Column("exit_code", "EXIT"),
     )
 }
 KWH = Column("kwh", "KWH", "kwh")
 COST = Column("cost", "COST", "money")
 WHICH = Column(CURRENCY, "")  # beside the amount: 12.30 EUR
 GPU_HOURS = Column("gpu_hours", "GPU HOURS", "hours")
+UNMETERED = Column("unmetered_hours", "NOT METERED", "hours")
 BUSY = Column("busy_hours", "BUSY HOURS", "hours")
 MEAN = Column("utilization", "MEAN USE", "ratio")
 UNUSED_HOURS = Column("unused_hours", "UNUSED HOURS", "hours")

@@ -12,7 +12,8 @@ from gputally.report.asking import Inquiry, Question, Task
 from gputally.report.failures import ReportError
 from gputally.report.questions import Measure
 from gputally.report.ranges import DAY_S, Part
-from gputally.report.sheet import CURRENCY, Amounts
+from gputally.report.sheet import Amounts
+from gputally.tables.columns import CURRENCY
 
 DAY = "day"
 Key = tuple[str, ...]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
+from gputally.model.elsewhere import Run
 from gputally.report import questions
 from gputally.report.answers import Sample
 from gputally.report.asking import Inquiry, Task
@@ -15,16 +16,19 @@ from gputally.report.columns import (
     JOBS,
     KWH,
     MEAN,
+    UNMETERED,
     UNUSED_COST,
     UNUSED_HOURS,
     WHICH,
 )
+from gputally.report.elsewhere import hours, join
 from gputally.report.gathering import DAY, Key, require_data, require_rule
 from gputally.report.names import JOB_NAMES, Job, JobKey, after, find_jobs
 from gputally.report.questions import Measure
-from gputally.report.sheet import CURRENCY, Amounts, Row, Sheet, Value, best_first, together
+from gputally.report.sheet import Amounts, Sheet, best_first, together
 from gputally.report.site import note_default_price
 from gputally.report.usage import Filters, Layout, is_among, keys, lay_out
+from gputally.tables.columns import CURRENCY, Column, Row, Value
 
 AMOUNTS = (
     KWH,
@@ -42,35 +46,49 @@ NAMES = ("cluster", "job_id", "job_name", "team", "user", "model", "scheduler", 
 KEYS_OF_JOBS = ("cluster", "team", "user", "model", "scheduler", "state", DAY)
 
 
-def jobs(inquiry: Inquiry, by: Key, filters: Filters) -> Sheet:
-    """A row for each job that ran in the range, with all that it ever used; or sums of them."""
-    found = {key: job for key, job in find_jobs(inquiry).items() if is_among(key, job, filters)}
+def jobs(inquiry: Inquiry, by: Key, filters: Filters, told: Sequence[Run] | None = None) -> Sheet:
+    """A row for each job that ran in the range, with all that it ever used; or sums of them.
+
+    `told` is what a ledger has of that time; None where there is no ledger.
+    """
+    there = find_jobs(inquiry)
+    if told is not None:
+        there = join(inquiry, there, told)
+    found = {key: job for key, job in there.items() if is_among(key, job, filters)}
     if not found:
         require_data(inquiry)
         inquiry.note("No such job ran in this time.")
-    used = _amounts(inquiry, found)
+    used = _amounts(inquiry, {key: job for key, job in found.items() if job.is_measured})
     for amounts in used.values():
         amounts.settle()
+    used |= {key: hours(job) for key, job in found.items() if not job.is_measured}
+    columns = AMOUNTS if told is None else (*AMOUNTS, UNMETERED)
     if by:
         groups: dict[Key, Amounts] = {}
         for key, amounts in used.items():
             group = tuple(_known(inquiry, key, found[key]).get(label, "") for label in by)
             groups.setdefault(group, Amounts()).merge(amounts)
             groups[group].add("jobs", Decimal(1))
-        return lay_out(inquiry, Layout("jobs", (*keys(by), *AMOUNTS, JOBS), by), groups)
-    return _by_job(inquiry, found, used)
+        return lay_out(inquiry, Layout("jobs", (*keys(by), *columns, JOBS), by), groups)
+    names = NAMES if told is None else (*NAMES, "exit_code")
+    return _by_job(inquiry, found, used, (*keys(names), *columns))
 
 
-def _by_job(inquiry: Inquiry, found: Mapping[JobKey, Job], used: Mapping[JobKey, Amounts]) -> Sheet:
+def _by_job(
+    inquiry: Inquiry,
+    found: Mapping[JobKey, Job],
+    used: Mapping[JobKey, Amounts],
+    columns: Sequence[Column],
+) -> Sheet:
     rows: list[Row] = []
     for key in best_first(used, "cost", days=False):
         rows += used[key].rows(_names(inquiry, key, found[key]))
     note_default_price(inquiry)
-    names = NAMES if any(cluster for cluster, _ in found) else NAMES[1:]
+    nameless = not any(cluster for cluster, _ in found)
     return Sheet(
         "jobs",
         inquiry.range,
-        (*keys(names), *AMOUNTS),
+        tuple(column for column in columns if not (nameless and column.name == "cluster")),
         rows,
         together(used.values()).rows({}) if rows else (),
         tuple(inquiry.notes),
@@ -84,14 +102,16 @@ def _known(inquiry: Inquiry, key: JobKey, job: Job) -> dict[str, str]:
 
 
 def _names(inquiry: Inquiry, key: JobKey, job: Job) -> dict[str, Value]:
-    moment = inquiry.range.moment
+    moment, told = inquiry.range.moment, job.told
+    end_s = job.end_s if told is None or told.end_s is None else told.end_s
     return {
         "cluster": key[0],
         "job_id": key[1],
         **{name: job.names.get(name, "") for name in JOB_NAMES},
         "state": job.state,
         "start": moment(int(job.start_s)) if job.start_s is not None else None,
-        "end": moment(int(job.end_s)) if job.end_s is not None and not job.running else None,
+        "end": moment(int(end_s)) if end_s is not None else None,
+        "exit_code": None if told is None or told.exit_code is None else str(told.exit_code),
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from gputally.model.elsewhere import OutsideJob
 from gputally.report import questions
 from gputally.report.answers import Sample
 from gputally.report.asking import Inquiry, Task
@@ -15,6 +16,7 @@ RUNNING, VANISHED = "running", "vanished"
 _STATES = ("failed", "timeout", "cancelled", "ended", "completed")
 _NOTHING = ("", "unassigned")
 _AT_ONCE_S = 240  # its series stay for at least 300 s after its end
+_LATEST_S = 4_000_000_000  # a time of day that no calendar has is no time: the job's is then not known
 JobKey = tuple[str, str]  # cluster, job_id
 
 
@@ -27,10 +29,14 @@ class Job:
     running: set[str] = field(default_factory=set)  # machines on which it runs at the end of the range
     ends_s: dict[str, Decimal] = field(default_factory=dict)  # machine -> when it ended there
     start_s: Decimal | None = None
+    told: OutsideJob | None = None  # what a ledger says of it
+    is_measured: bool = True
 
     @property
     def state(self) -> str:
         """How it ended, or that it runs; vanished where its machine was gone before anybody said."""
+        if self.told is not None and not self.told.running:
+            return self.told.status
         if self.running:
             return RUNNING
         ended = set().union(*self.places.values()) - {RUNNING}
@@ -104,6 +110,8 @@ def _learn(job: Job, column: str, sample: Sample) -> None:
             job.names = names
     elif column == "state":
         job.places.setdefault(instance, set()).add(sample.labels.get("state", ""))
+    elif not 0 <= sample.value <= _LATEST_S:
+        return
     elif column == "start":
         job.start_s = sample.value if job.start_s is None else min(job.start_s, sample.value)
     else:

@@ -4,18 +4,20 @@ import ipaddress
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.auth import HTTPBasicAuth
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
 
 from gputally import __version__
+from gputally.model.causes import innermost
+from gputally.model.proxies import COMPLAINT, is_usable
 from gputally.report.access import Access
 from gputally.report.answers import Sample, read_answer, read_error
 from gputally.report.failures import ReportError, TooMuch
+from gputally.tables.text import printable
 
 MOST_BYTES = 256 << 20
 ATTEMPTS = 3
@@ -43,7 +45,7 @@ class Prometheus:
         self._session = session = requests.Session()
         session.trust_env = False  # no ~/.netrc, no CA bundle of somebody else's
         if not _is_loopback(self._url):
-            session.proxies.update(get_environ_proxies(self._url))
+            session.proxies.update(_proxies(self._url))
         session.headers.update({"User-Agent": f"gputally/{__version__}", "Accept": "application/json"})
         if access.tenant is not None:
             session.headers["X-Scope-OrgID"] = access.tenant
@@ -69,7 +71,7 @@ class Prometheus:
             answer = json.loads(self._exchange("GET", "/api/v1/rules?type=record", None))
             groups = answer["data"]["groups"]
             return frozenset(rule["name"] for group in groups for rule in group["rules"])
-        except (ReportError, _Passing, ValueError, TypeError, KeyError):
+        except (ReportError, _Passing, ValueError, TypeError, KeyError, RecursionError):
             return None
 
     def _post(self, path: str, form: dict[str, str]) -> bytes:
@@ -121,10 +123,12 @@ class Prometheus:
 
     def _unanswered(self, error: requests.exceptions.RequestException) -> Exception:
         if isinstance(error, requests.exceptions.SSLError):
-            return ReportError(f"{self._url}: TLS: {_cause(error)}; see --prometheus.ca-file")
+            return ReportError(f"{self._url}: TLS: {innermost(error)}; see --prometheus.ca-file")
         if isinstance(error, requests.exceptions.ConnectTimeout):
             return ReportError(f"{self._url}: nobody answers; is Prometheus running? (--prometheus.url)")
-        cause = _cause(error)
+        if isinstance(error, ValueError):  # an address or a header; the library quotes passwords of proxies
+            return ReportError(f"{self._url}: cannot be asked: a bad address, proxy or header")
+        cause = innermost(error)
         if isinstance(error, requests.exceptions.Timeout) or "timed out" in cause:
             return ReportError(self._too_slow())
         if "refused" in cause:
@@ -132,7 +136,7 @@ class Prometheus:
         return _Passing(f"{self._url}: {cause} (--prometheus.url)")
 
     def _refused(self, status: int, reason: str, location: str, body: bytes) -> Exception:
-        said = f"{self._url}: {status} {reason}".rstrip()
+        said = f"{self._url}: {status} {printable(reason)}".rstrip()
         kind, message = read_error(body)
         if kind == "timeout" or "too many samples" in message:
             return TooMuch(f"{self._url}: {message}")
@@ -143,12 +147,21 @@ class Prometheus:
         if message:
             return ReportError(f"{self._url}: Prometheus refuses the question: {message}")
         if 300 <= status < 400:
-            said = f"{said}, moved to {location or 'nowhere'}"
+            said = f"{said}, moved to {printable(location) or 'nowhere'}"
         return ReportError(f"{said}: this is not Prometheus' API (--prometheus.url)")
 
 
 class _Passing(Exception):
     """Something that may be over in a moment."""
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """Of the environment. Raises ReportError for one that is none, without its password."""
+    proxies: dict[str, str] = get_environ_proxies(url)
+    proxy = select_proxy(url, proxies)
+    if proxy is not None and not is_usable(proxy):
+        raise ReportError(f"{url}: {COMPLAINT}")
+    return proxies
 
 
 def _is_loopback(url: str) -> bool:
@@ -157,20 +170,3 @@ def _is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason, in the system's words: those around it name classes and addresses of memory."""
-    found: Any = error
-    seen = set()
-    while id(found) not in seen:
-        seen.add(id(found))
-        inner = getattr(found, "reason", None)
-        inner = inner if isinstance(inner, BaseException) else found.__cause__ or found.__context__
-        if inner is None and found.args and isinstance(found.args[-1], BaseException):
-            inner = found.args[-1]
-        if not isinstance(inner, BaseException):
-            break
-        found = inner
-    text = getattr(found, "verify_message", "") or getattr(found, "strerror", "") or str(found)
-    return " ".join(text.split()) or type(found).__name__

@@ -113,10 +113,14 @@ DAY = {
 CARD_LABELS = ("cluster", "instance", "uuid")
 
 
-def tiles(measure: Measure, by: Iterable[str], span: str, where: str = "") -> str:
-    """Sum of the hourly tiles within the span; up to an hour late, and the same on every page."""
+def tiles(measure: Measure, by: Iterable[str], span: str, where: str = "", moved: str = "") -> str:
+    """Sum of the hourly tiles within the span; up to an hour late, and the same on every page.
+
+    `moved`: `offset 7d` or `@ end()`, for a span that does not end with the question.
+    """
     labels = ", ".join(measure.labels(by))
-    return f"sum by ({labels}) (sum_over_time({measure.rule}{_braces(where)}[{span}]))"
+    ends = f" {moved}" if moved else ""
+    return f"sum by ({labels}) (sum_over_time({measure.rule}{_braces(where)}[{span}]{ends}))"
 
 
 def increase(measure: Measure, by: Iterable[str], span: str, where: str = "") -> str:

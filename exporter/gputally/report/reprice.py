@@ -21,7 +21,8 @@ from gputally.report.failures import ReportError, WrongQuestion
 from gputally.report.gathering import Key, Wanted, parts
 from gputally.report.questions import Measure
 from gputally.report.ranges import Part
-from gputally.report.sheet import CURRENCY, Amounts, Column
+from gputally.report.sheet import Amounts
+from gputally.tables.columns import CURRENCY, Column
 from gputally.tariff.declared import DEFAULT, Version
 from gputally.tariff.rates import NANO, PUE_SCALE
 from gputally.tariff.schedule import Schedule, Span

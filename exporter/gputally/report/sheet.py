@@ -1,29 +1,15 @@
-"""A report before it is written: typed columns, rows and totals, nothing rounded."""
+"""A report before it is written: a range, rows and totals, nothing rounded."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from decimal import Decimal
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from gputally.report.failures import WrongQuestion
 from gputally.report.ranges import Range
+from gputally.tables.columns import CURRENCY, Column, Row, page_count, page_of
 
-Value = str | Decimal | datetime | None
-Row = Mapping[str, Value]
-Kind = Literal["text", "time", "count", "kwh", "money", "hours", "ratio"]
-CURRENCY = "currency"
 _ENERGY = ("kwh", "unused_kwh", "kwh_today")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column."""
-
-    name: str  # in CSV and JSON
-    title: str  # in a table
-    kind: Kind = "text"
-    digits: int | None = None  # in a table, where it differs from its kind's
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +28,11 @@ class Sheet:
     @property
     def pages(self) -> int:
         """How many there are; an empty sheet has one."""
-        return max(1, -(-len(self.rows) // self.limit)) if self.limit else 1
+        return page_count(len(self.rows), self.limit)
 
     def shown(self) -> Sequence[Row]:
         """The rows of the page."""
-        start = (self.page - 1) * self.limit
-        return self.rows[start : start + self.limit] if self.limit else self.rows
+        return page_of(self.rows, self.page, self.limit)
 
     def noted(self, note: str) -> "Sheet":
         """The same with one more note."""
@@ -96,7 +81,9 @@ class Amounts:
 
     def with_ratio(self) -> dict[str, Decimal]:
         """Numbers, and which part of the time was busy: of sums, never a mean of means."""
-        held, busy = self.numbers.get("gpu_hours"), self.numbers.get("busy_hours")
+        # Of jobs that ran elsewhere nobody knows how busy they were.
+        held = self.numbers.get("gpu_hours", Decimal(0)) - self.numbers.get("unmetered_hours", Decimal(0))
+        busy = self.numbers.get("busy_hours")
         if not held or busy is None:
             return dict(self.numbers)
         return self.numbers | {"utilization": min(Decimal(1), busy / held)}

@@ -17,8 +17,9 @@ from gputally.report.failures import ReportError
 from gputally.report.gathering import Key, require_data
 from gputally.report.names import Card, find_cards
 from gputally.report.questions import Measure
-from gputally.report.sheet import CURRENCY, Amounts, Column, Sheet
+from gputally.report.sheet import Amounts, Sheet
 from gputally.report.usage import GPU, Layout, card_labels, keys, lay_out
+from gputally.tables.columns import CURRENCY, Column
 
 _JOULES_PER_KWH = Decimal(3_600_000)
 _DAYS = (("today", "25h"), ("yesterday", "49h"))  # since when a card may be gone that has used something
@@ -57,7 +58,7 @@ def today(inquiry: Inquiry, by: Key, where: str = "") -> Sheet:
 def _days(inquiry: Inquiry) -> dict[str, date]:
     """The date by cluster, as the site agents say; else by our own clock, in the site's zone."""
     said = inquiry.now("max by (cluster, day) (site_day_info)")
-    days = {sample.labels.get("cluster", ""): date.fromisoformat(sample.labels["day"]) for sample in said}
+    days = {sample.labels.get("cluster", ""): _date(sample.labels.get("day", "")) for sample in said}
     if not days:
         ours = inquiry.range.moment(inquiry.now_s).date()
         inquiry.note(
@@ -66,6 +67,15 @@ def _days(inquiry: Inquiry) -> dict[str, date]:
         )
         return {"": ours}
     return days
+
+
+def _date(day: str) -> date:
+    try:
+        found = date.fromisoformat(day)
+        found - timedelta(days=1)  # yesterday's, too
+    except (ValueError, OverflowError):
+        raise ReportError(f"site_day_info has the day {day!r}, which is none") from None
+    return found
 
 
 def _read(inquiry: Inquiry, measure: Measure, day: str, span: str, where: str) -> Sequence[Sample]:

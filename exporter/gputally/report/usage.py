@@ -10,8 +10,9 @@ from gputally.report.asking import Inquiry
 from gputally.report.columns import BUSY, COST, GPU_HOURS, JOBS, KEYS, KWH, MEAN, UNUSED, WHICH
 from gputally.report.gathering import DAY, Key, Wanted, gather, parts, require_data
 from gputally.report.names import Card, Job, JobKey, find_cards, find_jobs, hours_up
-from gputally.report.sheet import Amounts, Column, Row, Sheet, best_first, together
+from gputally.report.sheet import Amounts, Sheet, best_first, together
 from gputally.report.site import note_default_price
+from gputally.tables.columns import Column, Row
 
 GPU = "gpu"
 Filters = Mapping[str, Sequence[str]]
