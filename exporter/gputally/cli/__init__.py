@@ -3,14 +3,29 @@
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+from typing import ClassVar
 
 import click
 
 from gputally import __version__
+from gputally.cli.ondemand import OnDemand
 
 PREFIX = "GPUTALLY_"
-COMMANDS = ("alerts", "check", "node", "report", "run", "site")
+COMMANDS = (
+    "alerts",
+    "bills",
+    "check",
+    "export-config",
+    "jobs",
+    "node",
+    "offers",
+    "plan",
+    "report",
+    "reservations",
+    "run",
+    "site",
+    "tokens",
+)
 RUN_VARIABLES = ("GPUTALLY_JOB", "GPUTALLY_TEAM", "GPUTALLY_MODEL", "GPUTALLY_RUNS_DIR")
 REPORT_VARIABLES = (
     "GPUTALLY_PROMETHEUS_URL",
@@ -25,21 +40,19 @@ REPORT_VARIABLES = (
     "GPUTALLY_TIMEOUT",
     "GPUTALLY_TIMEZONE",
 )
+OFFERS_VARIABLES = (
+    "GPUTALLY_SITE_URL",
+    "GPUTALLY_SITE_USER",
+    "GPUTALLY_SITE_PASSWORD_FILE",
+    "GPUTALLY_SITE_CA_FILE",
+)
+RESERVATIONS_VARIABLES = ("GPUTALLY_RESERVATIONS_FILE",)
 
 
-class _Commands(click.Group):
-    """Each command is a module of its own, imported when it is named: `node` does not carry `check` about."""
+class _Commands(OnDemand):
+    """`node` does not carry `check` about."""
 
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Names of all commands."""
-        return list(COMMANDS)
-
-    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
-        """The command, or None."""
-        if name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"gputally.cli.{name}"), name)
-        return command
+    places: ClassVar = {name: (name.replace("-", "_"), name.replace("-", "_")) for name in COMMANDS}
 
 
 @click.group(cls=_Commands, no_args_is_help=False, context_settings={"max_content_width": 100})
@@ -82,7 +95,7 @@ def refuse_unknown_variables(arguments: Sequence[str]) -> None:
 
     Not for `run`: it stands before other people's work, which must not end for a variable of ours.
     """
-    others = (*RUN_VARIABLES, *REPORT_VARIABLES)
+    others = (*RUN_VARIABLES, *REPORT_VARIABLES, *OFFERS_VARIABLES, *RESERVATIONS_VARIABLES)
     given = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in others)
     if not given or arguments[:1] == ["run"]:
         return

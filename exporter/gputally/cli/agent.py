@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -48,8 +48,16 @@ class Agent(ABC, Generic[S]):
     """One running agent."""
 
     title: str
+    paths: tuple[tuple[str, str], ...] = ()  # of documents, and what is there
 
-    def __init__(self, settings: S, config_file: Path | None, told: Told, exposition: Exposition) -> None:
+    def __init__(
+        self,
+        settings: S,
+        config_file: Path | None,
+        told: Told,
+        exposition: Exposition,
+        documents: Mapping[str, Exposition] | None = None,
+    ) -> None:
         self.settings: S = settings
         self._config_file, self._told = config_file, told
         self._reload_success, self._reload_seconds = True, time.time()
@@ -64,7 +72,8 @@ class Agent(ABC, Generic[S]):
             web_config_file=settings.web_config_file,
             exposition=exposition,
             health=self,
-            landing=lambda: Landing(title=self.title, version=__version__, summary=self.summary()),
+            landing=lambda: Landing(self.title, __version__, self.summary(), self.paths),
+            documents=documents,
         )
 
     # What a subclass says.
@@ -229,8 +238,8 @@ class Agent(ABC, Generic[S]):
         fed = 0.0
         while True:
             await asyncio.sleep(1.0)
-            if watchdog is not None and self.healthy()[0] and time.monotonic() - fed > watchdog / 3:
-                notify("WATCHDOG=1")
+            due = watchdog is not None and time.monotonic() - fed > watchdog / 3
+            if due and self.healthy()[0] and notify("WATCHDOG=1", patience_seconds=0):
                 fed = time.monotonic()
             if await self.is_over():
                 self.stop()

@@ -1,6 +1,5 @@
 """`gputally alerts`: rules of one's own as a file for Prometheus, and what alerts compare with."""
 
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +10,13 @@ import click
 from gputally.alerts.rulefile import render as rule_file
 from gputally.alerts.thresholds import THRESHOLDS
 from gputally.cli.options import combine
+from gputally.cli.placing import replace_file
 from gputally.cli.values import GivenPath
 from gputally.config.alerts import Alerts, read_alerts
 from gputally.config.settings import SiteSettings
 from gputally.config.strict import parse
 
 F = TypeVar("F", bound=Callable[..., Any])
-_READABLE = 0o644  # nothing in it is secret, and Prometheus is another user
 
 
 @click.group(no_args_is_help=False)
@@ -69,26 +68,10 @@ def thresholds(config_file: Path | None) -> None:
     for row in THRESHOLDS.values():
         value = values[row.alert]
         origin = "default" if value == row.default else f"default {row.default:.16g}"
-        click.echo(f"{row.alert:<24}{value:>12.16g} {row.unit:<8} {origin:<14} {row.meaning}")
+        click.echo(f"{row.alert:<29}{value:>12.16g} {row.unit:<8} {origin:<14} {row.meaning}")
 
 
 def declared(config_file: Path | None) -> Alerts:
     """What the file says of alerts; all of the file is checked. Raises click.UsageError."""
     settings = combine(config_file, {}, SiteSettings)
     return read_alerts(parse(settings.config_text, str(config_file))) if config_file is not None else Alerts()
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put a file in the place of another: who reads finds one of them, whole. Raises OSError."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(new, flags, _READABLE), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise

@@ -15,6 +15,7 @@ from gputally.cli.front import check_front
 from gputally.cli.options import node_flags, settle
 from gputally.cli.probe import Measured, Probed, probe_all, state_folder, wanted
 from gputally.config.alerts import read_alerts
+from gputally.config.market import read_market, read_plans, read_rentals
 from gputally.config.settings import NodeSettings
 from gputally.config.strict import parse
 from gputally.model.clock import system_clock
@@ -50,6 +51,8 @@ def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: 
     notes = {"configuration": str(config_file or "none: defaults and flags"), "web": web, "state": state}
     if config_file is not None and (count := own_rules(settings, config_file)):
         notes["alerts"] = f"{count} rules of one's own, for gputally alerts render"
+    if config_file is not None and (market := market_of(settings, config_file)):
+        notes["market"] = market
     if form == "json":
         click.echo(json.dumps(as_json(notes, tariff, probes, used), indent=2))
     else:
@@ -61,6 +64,19 @@ def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: 
 def own_rules(settings: NodeSettings, config_file: Path) -> int:
     """How many alerts of one's own the file has."""
     return len(read_alerts(parse(settings.config_text, str(config_file))).rules)
+
+
+def market_of(settings: NodeSettings, config_file: Path) -> str:
+    """What the file, which is good, makes the site agent do about the market; "" for nothing."""
+    root = parse(settings.config_text, str(config_file))
+    market = read_market(root, config_file.parent, str)
+    providers = market.providers if market is not None else ()
+    counts = {"rentals": len(read_rentals(root, str)), "plans": len(read_plans(root, str))}
+    parts = [f"{what}: {count}" for what, count in counts.items() if count]
+    if market is not None:
+        asked = ", ".join(one.name for one in providers) or "nobody"
+        parts.insert(0, f"gputally site asks {asked}")
+    return "; ".join(parts)
 
 
 def tariff_now(tariff: Tariff, wall_ns: int) -> dict[str, str | float]:

@@ -4,8 +4,8 @@ import os
 import socket
 
 
-def notify(message: str) -> bool:
-    """Send e.g. `READY=1`; False when no service manager is listening."""
+def notify(message: str, patience_seconds: float = 5.0) -> bool:
+    """Send e.g. `READY=1`; False when no service manager is listening, or it has not read for so long."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return False
@@ -13,6 +13,7 @@ def notify(message: str) -> bool:
         address = "\0" + address[1:]  # abstract namespace
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.settimeout(patience_seconds)  # once ten messages are unread, the kernel lets senders wait
             sock.sendto(message.encode(), address)
     except OSError:
         return False

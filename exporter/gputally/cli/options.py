@@ -14,6 +14,7 @@ from gputally.cli.values import (
     GivenPath,
     TelemetryPath,
     check_address,
+    check_card,
     check_telemetry_path,
 )
 from gputally.config import settings
@@ -194,7 +195,7 @@ def combine(
     """Put flags over the file's settings over the defaults. Raises click.UsageError."""
     try:
         given = (
-            settings.read_file(config_file, check_address, check_telemetry_path, agent)
+            settings.read_file(config_file, check_address, check_telemetry_path, check_card, agent=agent)
             if config_file is not None
             else {}
         )

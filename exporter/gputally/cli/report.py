@@ -9,10 +9,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gputally.cli.reportflags import CLUSTER, PASSWORD, PRICE, RANGE, REACH, SHAPE, TABLE_ROWS, WHO, by, given
+from gputally.cli.reportflags import (
+    CLUSTER,
+    CONFIG,
+    PASSWORD,
+    PERIOD,
+    PRICE,
+    RANGE,
+    REACH,
+    SHAPE,
+    TABLE_ROWS,
+    TOLD,
+    WHO,
+    by,
+    given,
+)
 from gputally.model.clock import system_clock
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
+    from gputally.cli.accounts import Books
     from gputally.report.access import Access
     from gputally.report.asking import Inquiry
     from gputally.report.sheet import Sheet
@@ -40,14 +55,21 @@ def report() -> None:
     by("", "cluster", "team", "user", "model", "scheduler", "state", "day"),
     *WHO,
     CLUSTER,
+    *TOLD,
     *SHAPE,
     *REACH,
 )
 def jobs(**flags: Any) -> None:  # noqa: ANN401 - click's own
-    """Jobs that ran: each with all that it used by its end, or until now."""
-    from gputally.report import jobs as jobs_report  # noqa: PLC0415 - not before the flags are right
+    """Jobs that ran: each with all that it used by its end, or until now; of a ledger, those elsewhere."""
+    from gputally.cli.reportledger import runs_of  # noqa: PLC0415 - not before the flags are right
+    from gputally.report import jobs as jobs_report  # noqa: PLC0415 - as above
 
-    _write(flags, jobs_report.jobs)
+    _write(
+        flags,
+        lambda inquiry, columns, only: jobs_report.jobs(
+            inquiry, columns, only, runs_of(flags, inquiry.range)
+        ),
+    )
 
 
 def _team_command(name: str, text: str) -> None:
@@ -111,6 +133,50 @@ def waste(**flags: Any) -> None:  # noqa: ANN401 - as above
     _write(flags, waste_report.waste)
 
 
+@report.command()
+@given(
+    click.option("--team", "team", help="Whose.", required=True),
+    *PERIOD,
+    CONFIG,
+    click.option(
+        "--format",
+        "form",
+        help="For people, for programs, or a page to be printed.",
+        default="table",
+        show_default=True,
+        type=click.Choice(["table", "csv", "json", "html"]),
+    ),
+    *REACH[:-1],
+)
+def statement(**flags: Any) -> None:  # noqa: ANN401 - as above
+    """One team's transactions of a period: what there was to spend, what it went for, and the balance."""
+    from gputally.cli.statement import print_statement  # noqa: PLC0415 - as above
+
+    _told(lambda: print_statement(_books(flags), flags))
+
+
+@report.command()
+@given(*PERIOD, CONFIG, *SHAPE, *REACH[:-1])
+def budgets(**flags: Any) -> None:  # noqa: ANN401 - as above
+    """All teams of a period: credit, what was spent on what, and the balance."""
+    from gputally.cli.printing import write  # noqa: PLC0415 - as above
+    from gputally.cli.statement import list_budgets  # noqa: PLC0415
+
+    listed = _told(lambda: list_budgets(_books(flags), flags))
+    write("report", listed, flags["form"], flags["page"], _limit(flags))
+
+
+def _books(flags: Flags) -> "Books":
+    from gputally.cli.accounts import Books, open_settings  # noqa: PLC0415 - as above
+    from gputally.report.prometheus import Prometheus  # noqa: PLC0415
+
+    if flags["month"] and flags["period"]:
+        raise click.UsageError("either --month or --period")
+    settings = open_settings(flags["config_file"])
+    now_s = system_clock().wall_ns // _SECOND_NS
+    return Books(settings, Prometheus(_access(flags)), now_s, _bar)
+
+
 def _write(flags: Flags, make: Make) -> None:
     """Ask, lay out, print one page."""
     from gputally.report import shown  # noqa: PLC0415 - as above
@@ -140,10 +206,12 @@ def _sheet(flags: Flags, make: Make) -> "Sheet":
     sheet = make(inquiry, flags["by"], only)
     for warning in server.warnings:
         sheet = sheet.noted(f"Prometheus warns: {warning}")
-    limit = flags["limit"]
-    if limit is None:
-        limit = TABLE_ROWS if flags["form"] == "table" else 0
-    return sheet.turned(flags["page"], limit)
+    return sheet.turned(flags["page"], _limit(flags))
+
+
+def _limit(flags: Flags) -> int:
+    limit: int | None = flags["limit"]
+    return limit if limit is not None else TABLE_ROWS if flags["form"] == "table" else 0
 
 
 def _access(flags: Flags) -> "Access":

@@ -92,11 +92,42 @@ WHO = (
     _values("user", "Only this user."),
     _values("model", "Only this model."),
 )
+TOLD = (
+    click.option(
+        "--ledger",
+        "ledger_file",
+        help="Jobs of this ledger, too: those that ran elsewhere, and how Slurm says that its own ended.",
+        type=_FILE,
+    ),
+    click.option(
+        "--config.file",
+        "config_file",
+        help="The same of the ledger that this configuration names.",
+        type=_FILE,
+    ),
+)
 PRICE = click.option(
     "--re-price",
     "price_file",
     type=_FILE,
     help="Price the range anew, with the tariff of this configuration file.",
+)
+
+CONFIG = click.option(
+    "--config.file",
+    "config_file",
+    help="Configuration of the site agent, YAML: budgets, chargeback, and where the ledger is.",
+    envvar="GPUTALLY_CONFIG_FILE",
+    show_envvar=True,
+    type=_FILE,
+    required=True,
+)
+PERIOD = (
+    click.option(
+        "--month",
+        help="Which month, such as 2026-11; if nothing is said, the budget's present period, or this month.",
+    ),
+    click.option("--period", help="Or which period: 2026-11, 2026-Q4, 2026-W48, 2026."),
 )
 
 

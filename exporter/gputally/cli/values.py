@@ -1,12 +1,16 @@
 """How the text of a flag or a variable becomes a value; what cannot be used is refused before all else."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from gputally.config.durations import format_ns, parse_ns
+from gputally.config.instants import NS, offset_of, parse_instant_ns
+from gputally.config.yamltree import quote
+from gputally.model.clock import system_clock
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
@@ -29,6 +33,31 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer r
             low, high = format_ns(self._minimum_ns), format_ns(self._maximum_ns)
             self.fail(f"{value} is not between {low} and {high}", param, ctx)
         return duration_ns
+
+
+class At(NamedTuple):
+    """An instant, and the offset from UTC in which somebody wrote it."""
+
+    ns: int
+    offset: timedelta
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # as Duration
+    """`2026-11-20T09:00+01:00` or `now`, in whole seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> At:  # noqa: ANN401 - click's signature
+        """Read the text; refuse what has no offset."""
+        if isinstance(value, At):
+            return value
+        if value == "now":
+            now_ns = system_clock().wall_ns
+            return At(now_ns - now_ns % NS, timedelta(0))
+        try:
+            return At(parse_instant_ns(value), offset_of(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
 
 
 class GivenPath(click.Path):
@@ -94,3 +123,15 @@ def check_telemetry_path(text: str) -> None:
     if text == handlers.LANDING_PATH:
         raise ValueError("/: this path is taken by the landing page")
     handlers.check_telemetry_path(text)
+
+
+def check_card(slug: str) -> None:
+    """Raise ValueError, with one line, for what is no card of the catalogue."""
+    import difflib  # noqa: PLC0415 - as below
+
+    from gputally.site.market import cards  # noqa: PLC0415 - only whoever has a market loads the catalogue
+
+    known = cards.load().cards
+    if slug not in known:
+        near = difflib.get_close_matches(slug, known, n=1, cutoff=0.0)
+        raise ValueError(f"no card is called {quote(slug)}; the nearest name is {near[0]}")

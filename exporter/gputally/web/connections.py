@@ -2,7 +2,9 @@
 
 Decides fairness: a new connection always gets in, and its place is taken from whoever deserves it least,
 among the connections of the same address or among all. A client that sits silent, drips its header or reads
-nothing loses to any scraper that behaves; an answer on its way is given up only when nothing else is left.
+nothing loses to any scraper that behaves, and of equals loses who has the most connections: a scraper has one
+or two, wherever a crowd comes from. An answer on its way is given up when nothing else is left, or when a
+client with more than a fair part of all connections leaves it unread.
 """
 
 import asyncio
@@ -21,7 +23,11 @@ from gputally.web.limits import Limits
 if TYPE_CHECKING:
     from tornado.http1connection import HTTP1ServerConnection
 
-GRACE_S = 1.0  # an honest client has sent its request by then; before that, having sent anything counts
+# An honest client has sent its request by then; before that, having sent anything counts. And it has read its
+# answer, as far as one is asked that has more than a fair part of all connections.
+GRACE_S = 1.0
+# Who goes first: never came to the point; will come again; does not read; new, without a word; with one.
+_POINTLESS, _RETURNING, _UNREAD, _SILENT, _SPOKEN, _ANSWERED = range(6)
 _DROP = struct.pack("ii", 1, 0)
 _BYTES_RECEIVED = struct.Struct("=Q")
 _BYTES_RECEIVED_OFFSET = 128  # tcpi_bytes_received in struct tcp_info, Linux 4.1 and later
@@ -135,8 +141,16 @@ class ConnectionTable:
         return False
 
     def _evict(self, candidates: Iterable[Connection]) -> None:
-        now = self._clock()
-        victim = min(candidates, key=lambda connection: (_merit(connection, now), connection.since))
+        """Of the lowest merit, one of whoever has the most connections; of those the oldest."""
+        now, count = self._clock(), self._by_address
+        fair = self._limits.connections // max(1, len(count))
+
+        def worth(connection: Connection) -> tuple[int, int, bool, float]:
+            its = count[connection.address]
+            merit = _merit(connection, now, its=its, fair=fair)
+            return merit, -its, connection.phase is not Phase.IDLE, connection.since
+
+        victim = min(candidates, key=worth)
         self.remove(victim)
         if victim.phase is Phase.ANSWERING:
             victim.abort()
@@ -144,15 +158,16 @@ class ConnectionTable:
             victim.close()
 
 
-def _merit(connection: Connection, now: float) -> int:
-    """Rank a connection by how much it deserves to stay; the oldest of the lowest rank goes."""
+def _merit(connection: Connection, now: float, *, its: int, fair: int) -> int:
+    """Rank a connection by how much it deserves to stay, of a client that has `its`; `fair` would be fair."""
+    lasts_s = now - connection.since
     if connection.phase is Phase.ANSWERING:
-        return 4
+        return (_UNREAD if lasts_s >= GRACE_S else _SPOKEN) if its > fair else _ANSWERED
     if connection.phase is Phase.IDLE:
-        return 1
-    if now - connection.since >= GRACE_S:
-        return 0
-    return 3 if _has_sent(connection) else 2
+        return _RETURNING if its > 1 else _SPOKEN  # the only one of a scraper: it has asked before
+    if lasts_s >= GRACE_S:
+        return _POINTLESS
+    return _SPOKEN if _has_sent(connection) else _SILENT
 
 
 def _has_sent(connection: Connection) -> bool:

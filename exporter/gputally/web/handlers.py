@@ -1,4 +1,4 @@
-"""From one request to one response: the four paths, their methods, and who may ask.
+"""From one request to one response: the paths, their methods, and who may ask.
 
 Decides codes, headers and bodies; every body it writes is its own words or the exposition's, never a part of
 the request. Refuses to know sockets, limits on connections and files.
@@ -8,8 +8,9 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 
 from tornado.httputil import HTTPHeaders, RequestStartLine, format_timestamp
@@ -17,7 +18,7 @@ from tornado.httputil import HTTPHeaders, RequestStartLine, format_timestamp
 from gputally.web import landing as landing_page
 from gputally.web.auth import TooManyLoginsError
 from gputally.web.counts import Counts
-from gputally.web.exposition import BodyCache, Exposition, Health
+from gputally.web.exposition import BodyCache, Exposition, Format, Health
 from gputally.web.landing import Landing
 from gputally.web.negotiate import accepts_gzip, choose_format
 from gputally.web.reload import WebConfig
@@ -25,9 +26,11 @@ from gputally.web.reload import WebConfig
 logger = logging.getLogger(__name__)
 
 _TEXT = "text/plain; charset=utf-8"
+_JSON = "application/json; charset=utf-8"
 _METHODS = ("GET", "HEAD")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._~/@:+,=-]*")
 HEALTHY_PATH, READY_PATH, LANDING_PATH = "/-/healthy", "/-/ready", "/"
+OFFERS_PATH = "/offers"
 
 Header = tuple[str, str]
 
@@ -71,6 +74,8 @@ def check_telemetry_path(path: str) -> str:
         raise ValueError(f"{path!a}: expected a plain path such as /metrics")
     if path in (HEALTHY_PATH, READY_PATH):
         raise ValueError(f"{path}: this path is taken by the health checks")
+    if path == OFFERS_PATH:
+        raise ValueError(f"{path}: this path is taken by the offers of the market")
     return path
 
 
@@ -90,6 +95,7 @@ class Agent:
     exposition: Exposition
     health: Health
     landing: Callable[[], Landing]
+    documents: Mapping[str, Exposition] = field(default_factory=dict)  # path -> JSON
 
 
 class Site:
@@ -106,6 +112,8 @@ class Site:
             READY_PATH: lambda _headers: _report(self._health.ready()),
             self._telemetry_path: self._metrics,
         }
+        for path, document in agent.documents.items():
+            self._routes[path] = partial(_document, BodyCache(document))
 
     def admit(
         self, line: RequestStartLine, headers: HTTPHeaders, address: object
@@ -163,14 +171,22 @@ class Site:
 
     def _metrics(self, headers: HTTPHeaders) -> Response:
         fmt = choose_format(headers.get("Accept", ""))
-        compressed = accepts_gzip(headers.get("Accept-Encoding", ""))
-        more = (("Vary", "Accept, Accept-Encoding"), *((("Content-Encoding", "gzip"),) if compressed else ()))
-        return Response(HTTPStatus.OK, self._bodies.body(fmt, compressed=compressed), fmt.content_type, more)
+        return _packed(self._bodies, fmt, headers, fmt.content_type, "Accept, Accept-Encoding")
 
     def _page(self, _headers: HTTPHeaders) -> Response:
         body = landing_page.render(self._landing(), self._telemetry_path, self._health.ready())
         policy = ("Content-Security-Policy", landing_page.CONTENT_SECURITY_POLICY)
         return Response(HTTPStatus.OK, body, "text/html; charset=utf-8", (policy,))
+
+
+def _document(bodies: BodyCache, headers: HTTPHeaders) -> Response:
+    return _packed(bodies, Format.TEXT_0_0_4, headers, _JSON, "Accept-Encoding")
+
+
+def _packed(bodies: BodyCache, fmt: Format, headers: HTTPHeaders, content_type: str, vary: str) -> Response:
+    compressed = accepts_gzip(headers.get("Accept-Encoding", ""))
+    more = (("Vary", vary), *((("Content-Encoding", "gzip"),) if compressed else ()))
+    return Response(HTTPStatus.OK, bodies.body(fmt, compressed=compressed), content_type, more)
 
 
 def _report(state: tuple[bool, str]) -> Response:

@@ -13,6 +13,7 @@ class Landing:
     title: str  # the agent, as in "gputally node"
     version: str
     summary: str  # one line of live figures
+    more: tuple[tuple[str, str], ...] = ()  # other paths, and what is there
 
 
 _STYLE = """
@@ -54,9 +55,10 @@ def render(landing: Landing, telemetry_path: str, ready: tuple[bool, str]) -> by
     is_ready, reason = ready
     line = landing.summary if is_ready else f"Not ready: {reason}"
     rows = "".join(
-        f'<li><a href="{escape(path)}"><code>{escape(path)}</code> <span>{text}</span></a></li>\n'
+        f'<li><a href="{escape(path)}"><code>{escape(path)}</code> <span>{escape(text)}</span></a></li>\n'
         for path, text in (
             (telemetry_path, "what Prometheus reads"),
+            *landing.more,
             ("/-/ready", "is there a sample to read?"),
             ("/-/healthy", "does the process live?"),
         )

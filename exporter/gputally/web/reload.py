@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gputally.config.modes import ADVICE, open_to_all
 from gputally.config.strict import ConfigError
 from gputally.config.yamltree import fingerprint
 from gputally.web import settings as web_settings
@@ -30,9 +31,11 @@ class _Loaded:
     settings: WebSettings
     identity: tls.Identity | None
     fingerprint: _Fingerprint
+    open_to_all: bool = False
 
     def notices(self) -> tuple[str, ...]:
-        return (*self.settings.notices, *(self.identity.notices if self.identity else ()))
+        own = (f"everyone may read it, and it holds secrets, {ADVICE}",) if self.open_to_all else ()
+        return (*own, *self.settings.notices, *(self.identity.notices if self.identity else ()))
 
 
 class WebConfig:
@@ -62,14 +65,14 @@ class WebConfig:
         """Equal for two connections when both would be let in by the same rules."""
         return self._loaded.identity.trust if self._loaded.identity else None
 
-    def start(self) -> None:
-        """Load the file for the first time.
+    def start(self, *, quiet: bool = False) -> None:
+        """Load the file for the first time; `quiet`: without a word about what is worth a warning.
 
         Raises:
             ConfigError: it cannot be used.
         """
         if self._path is not None:
-            self._adopt(self._read(self._path))
+            self._adopt(self._read(self._path), quiet=quiet)
 
     def look(self) -> None:
         """Reload if a file has changed since it was last looked at, or if the last reload failed."""
@@ -108,12 +111,13 @@ class WebConfig:
         before = fingerprint(path)
         settings = web_settings.load(path)
         seen = (before, *(fingerprint(file) for file in settings.files()))
-        return _Loaded(settings, tls.build(settings.tls) if settings.tls else None, seen)
+        is_open = settings.holds_secrets and open_to_all(path)
+        return _Loaded(settings, tls.build(settings.tls) if settings.tls else None, seen, is_open)
 
     def _fingerprint(self, path: Path, settings: WebSettings) -> _Fingerprint:
         return (fingerprint(path), *(fingerprint(file) for file in settings.files()))
 
-    def _adopt(self, loaded: _Loaded) -> None:
+    def _adopt(self, loaded: _Loaded, *, quiet: bool = False) -> None:
         previous, self._loaded = self._loaded, loaded
         if loaded.settings.users != previous.settings.users:
             self.authenticator.adopt(loaded.settings.users)
@@ -121,7 +125,7 @@ class WebConfig:
         if rate != previous.settings.rate_limit:
             self.buckets = TokenBuckets(rate, self._clock) if rate else None
         for notice in loaded.notices():
-            if notice not in previous.notices():
+            if notice not in previous.notices() and not quiet:
                 logger.warning("web configuration: %s", notice)
         self.last_reload_success, self._complaint = True, ""
         self.last_reload_success_timestamp = time.time()

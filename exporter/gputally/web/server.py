@@ -51,6 +51,7 @@ class Server:
         exposition: Exposition,
         health: Health,
         landing: Callable[[], Landing],
+        documents: Mapping[str, Exposition] | None = None,
         limits: Limits | None = None,
     ) -> None:
         """Check the arguments.
@@ -62,7 +63,8 @@ class Server:
         self._counts, self._limits = Counts(), (limits or Limits()).fitted()
         self._config = WebConfig(web_config_file, time.monotonic)
         self._table = ConnectionTable(self._limits, time.monotonic)
-        site = Site(telemetry_path, Agent(exposition, health, landing), self._config, self._counts)
+        agent = Agent(exposition, health, landing, documents or {})
+        site = Site(telemetry_path, agent, self._config, self._counts)
         self._house = House(site, self._table, self._config, self._counts, self._limits, time.monotonic)
         self._parameters = HTTP1ConnectionParameters(
             chunk_size=_READ_CHUNK_BYTES,

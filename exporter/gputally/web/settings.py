@@ -93,6 +93,11 @@ class WebSettings:
     rate_limit: RateLimit | None = None
     notices: tuple[str, ...] = ()  # worth a warning, no reason to refuse
 
+    @property
+    def holds_secrets(self) -> bool:
+        """Whether the file itself has hashes of passwords or a private key in it."""
+        return bool(self.users) or (self.tls is not None and self.tls.key.path is None)
+
     def files(self) -> tuple[Path, ...]:
         """The files beside the web configuration that decide what is served."""
         pems = (self.tls.cert, self.tls.key, self.tls.client_ca) if self.tls else ()

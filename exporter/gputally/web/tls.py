@@ -8,13 +8,13 @@ replaced are either seen together or refused together.
 import hashlib
 import os
 import ssl
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from gputally.config.modes import ADVICE, open_to_all
 from gputally.config.strict import ConfigError
 from gputally.config.yamltree import read_regular_file
 from gputally.web.settings import ClientAuth, Pem, TlsSettings, canonical_san
@@ -22,7 +22,6 @@ from gputally.web.validity import not_after
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _KEY = b"PRIVATE KEY-----"
-_NO_WORLD = 0o007
 _VERIFY = {
     ClientAuth.NONE: ssl.CERT_NONE,
     ClientAuth.IF_GIVEN: ssl.CERT_OPTIONAL,
@@ -53,10 +52,8 @@ def build(settings: TlsSettings) -> Identity:
     expires = _load_pair(context, settings, cert, key)
     if expires < time.time():
         notices.append(f"{settings.cert.value.path}: the certificate has expired")
-    if settings.key.path is not None and _world_readable(settings.key):
-        notices.append(
-            f"{settings.key.value.path}: everyone may read the key, expected mode 0640 or stricter"
-        )
+    if settings.key.path is not None and open_to_all(settings.key.path):
+        notices.append(f"{settings.key.value.path}: everyone may read the key, {ADVICE}")
     authorities = _load_authorities(context, settings)
     return Identity(
         context=context,
@@ -91,13 +88,6 @@ def _read(pem: Pem) -> bytes:
         return read_regular_file(pem.path)
     except ConfigError as error:
         raise pem.value.error(f"{pem.path} {error.message}") from None
-
-
-def _world_readable(pem: Pem) -> bool:
-    try:
-        return pem.path is not None and bool(stat.S_IMODE(pem.path.stat().st_mode) & _NO_WORLD)
-    except OSError:  # replaced this very moment; the watcher will look again
-        return False
 
 
 def _load_pair(context: ssl.SSLContext, settings: TlsSettings, cert: bytes, key: bytes) -> float:
