@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Unpacks newer releases of Prometheus, Alertmanager and Slurm from Debian into .tools/current, beside the system's
-# own: the rules, the configuration and the tests have to hold on both. Installs nothing and needs no root.
+# Unpacks newer releases of Prometheus, Alertmanager, VictoriaMetrics, kubectl and Slurm from Debian into .tools/current,
+# beside the system's own: the rules, the configuration and the tests have to hold on both. Installs nothing and needs no root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD/.tools
@@ -34,12 +34,14 @@ apt() {
 }
 apt update
 rm -f "$state"/deb/*.deb
-(cd "$state/deb" && apt download prometheus promtool prometheus-alertmanager)
+# /sid: a machine may have a kubectl of somebody else's with a higher version.
+(cd "$state/deb" && apt download prometheus promtool prometheus-alertmanager victoria-metrics kubectl/sid)
 
 rm -rf "$top/current"
 for package in "$state"/deb/*.deb; do
   dpkg -x "$package" "$top/current"
 done
+"$top/current/usr/bin/kubectl" version --client | sed -n 's/^Client Version: v/current-tools: kubectl, version /p'
 for program in prometheus promtool prometheus-alertmanager amtool; do
   "$top/current/usr/bin/$program" --version 2>&1 | sed -n 's/^\([a-z]*, version [^ ]*\).*/current-tools: \1/p'
 done
@@ -53,7 +55,7 @@ fi
 rm -f "$state"/cache/archives/*.deb
 : >"$state/status" # as if nothing were installed
 apt install --yes --download-only --no-install-recommends -o "Dir::State::status=$state/status" \
-  slurmctld slurmd slurm-client munge dash coreutils
+  slurmctld slurmd slurmdbd slurm-client munge dash coreutils tzdata
 rm -rf "$top/slurm"
 for package in "$state"/cache/archives/*.deb; do
   dpkg -x "$package" "$top/slurm"
@@ -61,7 +63,7 @@ done
 for program in slurmctld slurmd slurmstepd; do # as its packages do when they are installed
   ln -s "$program-wlm" "$top/slurm/usr/sbin/$program"
 done
-for program in sbin/munged sbin/slurmctld sbin/slurmd bin/{sbatch,scancel,scontrol,sinfo,squeue,srun}; do
+for program in sbin/munged sbin/slurm{ctld,d,dbd} bin/{sacct,sacctmgr,sbatch,scancel,scontrol,sinfo,squeue,srun}; do
   [ -x "$top/slurm/usr/$program" ] || fail "no $program among the packages of Slurm"
   cat >"$top/current/usr/bin/${program#*/}" <<END
 #!/bin/sh

@@ -12,6 +12,7 @@ from types import FrameType
 
 from scripts.stack.configuration import TOP
 from scripts.stack.figures import live_line
+from scripts.stack.past import HISTORY, check
 from scripts.stack.processes import StackError
 from scripts.stack.stack import PORTS, Stack
 
@@ -49,12 +50,18 @@ def addresses(stack: Stack) -> str:
         "alertmanager": "who is told",
         "node": "the node agent: what the GPUs do, with /metrics",
         "site": "the site agent: prices and calendar, with /metrics",
+        "market": "a recording of what GPUs are rented out for: made-up figures",
     }
     lines = []
     for name, what in pages.items():
         if program := stack.programs.get(name):
             moved = "" if program.port == PORTS[name] else f"  (port {PORTS[name]} is taken)"
             lines.append(f"  {name:<13} {program.url:<23} {what}{moved}")
+    if stack.is_simulated and stack.past.text:
+        lines.append(f"  {stack.past.text}")
+    if stack.is_simulated:
+        where = f"--config.file={stack.declared} --prometheus.url={stack.programs['prometheus'].url}"
+        lines.append(f"  what a team has spent: gputally report statement --team=vision {where}")
     lines.append(f"  data and settings in {stack.folder}, logs and notifications in {stack.folder / 'log'}")
     return "\n".join(lines)
 
@@ -114,11 +121,19 @@ def main() -> int:
         "--source", default="auto", help="the agent's --source; auto: simulated without a GPU"
     )
     parser.add_argument("--scrape-interval", default="5s", help="how often Prometheus reads the agent")
+    parser.add_argument(
+        "--history",
+        default=HISTORY,
+        help=f"past of a simulated machine, played before it starts; default {HISTORY}, 0: none",
+    )
     parser.add_argument("--folder", type=Path, default=TOP / ".run", help="where data, logs and settings go")
     arguments = parser.parse_args()
 
-    stack = Stack(arguments.folder.resolve(), arguments.source, arguments.scrape_interval, say)
     try:
+        check(arguments.history)
+        stack = Stack(
+            arguments.folder.resolve(), arguments.source, arguments.scrape_interval, arguments.history, say
+        )
         with only_run(stack.folder):
             run(stack, arguments.run_for)
     except StackError as error:
