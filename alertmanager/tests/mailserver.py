@@ -1,8 +1,10 @@
 """A mail server that takes nothing before STARTTLS and a login."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
@@ -42,10 +44,11 @@ class MailServer:
         return "250 OK"
 
     @contextmanager
-    def running(self, authority: trustme.CA) -> Iterator["MailServer"]:
+    def running(self, authority: trustme.CA, until: datetime | None = None) -> Iterator["MailServer"]:
+        """With a certificate that is good until then, or for long."""
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(LOOPBACK).configure_cert(tls)
-        controller = Controller(
+        authority.issue_cert(LOOPBACK, not_after=until).configure_cert(tls)
+        controller = _Controller(
             self,
             LOOPBACK,
             self.port,
@@ -59,11 +62,35 @@ class MailServer:
         try:
             yield self
         finally:
+            controller.hang_up()
             controller.stop()
 
     def about(self, place: str) -> list[EmailMessage]:
         """Mails about a machine, or a cluster."""
         return [mail for mail in self.mails if mail["Subject"].endswith(f"on {place}")]
+
+
+class _Controller(Controller):
+    """Leaves no connection open that was under way when it stopped."""
+
+    def factory(self) -> SMTP:
+        session: SMTP = super().factory()
+        self._sessions.append(session)
+        return session
+
+    def start(self) -> None:
+        self._sessions: list[SMTP] = []
+        super().start()
+
+    def hang_up(self) -> None:
+        async def abort() -> None:
+            for session in self._sessions:
+                for transport in (session.transport, session._original_transport):
+                    if transport is not None:
+                        transport.abort()
+            await asyncio.sleep(0.01)
+
+        asyncio.run_coroutine_threadsafe(abort(), self.loop).result(5)
 
 
 def _authenticate(*arguments: object) -> AuthResult:

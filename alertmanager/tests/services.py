@@ -27,6 +27,10 @@ class Refused(Exception):
     """What the service answers instead of taking a message: status and body."""
 
 
+class Dropped(Exception):
+    """It answers nothing at all."""
+
+
 @dataclass
 class Inbox:
     """What one service was sent: what it took, and how often it was asked."""
@@ -34,6 +38,7 @@ class Inbox:
     messages: list[Json] = field(default_factory=list)
     attempts: int = 0
     failing: int = 0  # how many of the next requests are answered with 500
+    silent: threading.Event | None = None  # requests wait until it is set, and are dropped without an answer
 
 
 def hook(body: Json, token: str, expected: str) -> None:
@@ -115,6 +120,9 @@ class Services:
             raise Refused(404, "no_service")
         inbox = self.inbox[name]
         inbox.attempts += 1
+        if inbox.silent:
+            inbox.silent.wait(60)
+            raise Dropped
         if inbox.failing:
             inbox.failing -= 1
             raise Refused(500, "out of order")
@@ -147,6 +155,9 @@ def _handler(services: Services) -> type[http.server.BaseHTTPRequestHandler]:
                 status, answer = 200, services.take(self.path, body, self.headers.get("Authorization", ""))
             except Refused as refused:
                 status, answer = refused.args
+            except Dropped:
+                self.close_connection = True
+                return
             self.send_response(status)
             self.send_header("Content-Type", "text/plain")
             self.end_headers()

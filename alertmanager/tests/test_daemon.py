@@ -16,6 +16,7 @@ def names(hook: dict) -> list[str]:
     return [alert["labels"]["alertname"] for alert in hook["alerts"]]
 
 
+@pytest.mark.fault("alert-flood")
 def test_eight_lost_gpus_of_a_machine_are_one_message(post: Post, world: World) -> None:
     gpus = [
         {"alertname": "GpuLost", "instance": "eight", "gpu": str(gpu), "uuid": f"GPU-{gpu}"}
@@ -104,6 +105,7 @@ HELD_BACK = [
 ]
 
 
+@pytest.mark.fault("alert-flood")
 @pytest.mark.parametrize(("cause", "held", "free"), HELD_BACK, ids=lambda one: str(one)[:40])
 def test_what_follows_from_a_cause_is_held_back_and_nothing_else(
     cause: dict[str, str], held: list, free: list, alertmanager: Program, request: pytest.FixtureRequest
@@ -232,6 +234,7 @@ def test_out_of_office_hours_only_what_is_info_waits(open_now: bool, world: Worl
     assert told() == (mails, chats)
 
 
+@pytest.mark.fault("alerting-dead")
 def test_a_heartbeat_is_repeated_with_its_own_token_and_its_end_is_not_sent(world: World) -> None:
     def faster(config: Config) -> None:
         (route,) = (one for one in routes_of(config) if one.get("receiver") == "watchdog")
@@ -248,6 +251,7 @@ def test_a_heartbeat_is_repeated_with_its_own_token_and_its_end_is_not_sent(worl
     assert not [mail for mail in world.mail.mails if "Watchdog" in mail["Subject"]]
 
 
+@pytest.mark.fault("secret-missing")
 def test_receivers_that_nothing_is_routed_to_need_no_secrets(world: World) -> None:
     def without(config: Config) -> None:
         for receiver in config["receivers"]:
@@ -265,6 +269,7 @@ def test_receivers_that_nothing_is_routed_to_need_no_secrets(world: World) -> No
     assert "/nowhere" not in alertmanager.log.read_text().replace("Completed loading", "")
 
 
+@pytest.mark.fault("secret-missing")
 def test_a_receiver_without_its_secret_says_which_file_is_missing(world: World) -> None:
     def without(config: Config) -> None:
         for receiver in config["receivers"]:

@@ -40,6 +40,7 @@ def hot_gpus(text: str) -> list[str]:
     return re.findall(r"^GpuTooHot, GPU (\d) \(warning\), since", text, re.MULTILINE)
 
 
+@pytest.mark.fault("alert-flood")
 def test_eight_hot_gpus_are_one_mail(story: Story) -> None:
     (mail,) = story.moments["hot"].mails
     text = text_of(mail)
@@ -66,6 +67,7 @@ def test_rules_of_ones_own_are_one_message_in_the_chat_that_they_name(
     assert all(f"{alert}, GPU" not in text_of(mail) for mail in story.moments["cool"].mails)
 
 
+@pytest.mark.fault("receiver-fails")
 def test_receivers_that_answer_500_are_asked_again_and_get_everything_once(story: Story) -> None:
     hot, lost = story.moments["hot"], story.moments["lost"]
     assert (hot.attempts["slack"], hot.attempts["discord"]) == (REFUSALS + 1, REFUSALS + 1)
@@ -73,6 +75,7 @@ def test_receivers_that_answer_500_are_asked_again_and_get_everything_once(story
     assert story.world.mail.failing == 0
 
 
+@pytest.mark.fault("alertmanager-killed")
 def test_a_restart_keeps_the_silence_and_sends_nothing_twice(story: Story) -> None:
     before, after = story.moments["hot"], story.moments["restarted"]
     assert after.silences == {story.silence}
@@ -114,5 +117,6 @@ def test_the_end_is_told_in_every_form(story: Story) -> None:
         assert messages[-1]["color"] == "#1a7f37"
 
 
+@pytest.mark.fault("alerting-dead")
 def test_a_heartbeat_was_heard_all_the_time(story: Story) -> None:
     assert story.moments["hot"].heartbeats >= 1

@@ -141,6 +141,8 @@ def test_links_lead_to_dashboard_runbook_and_silence(kind: str, render) -> None:
         ({"alertname": "GpuIdleAllocated", "job_id": "7"}, "gputally-jobs"),
         ({"alertname": "GpuCostPerDay", "team": "nlp"}, "gputally-cost"),
         ({"alertname": "GpuCostRise"}, "gputally-cost"),
+        ({"alertname": "GpuBudgetOverspent", "team": "nlp"}, "gputally-budgets"),
+        ({"alertname": "GputallyBudgetIncomplete", "team": "nlp"}, "gputally-budgets"),
         ({"alertname": "GputallyTariffEnds"}, "gputally-cost"),
     ],
 )

@@ -7,8 +7,14 @@ from collections.abc import Iterator
 
 import promql_parser
 
-# What Grafana puts in: the durations as a 15 s data source gives them, everything else as any text.
-_DURATIONS = {"$__rate_interval": "1m", "$__interval": "30s", "$__range": "6h"}
+# What Grafana puts in, as a 15 s data source gives it, everything else as any text; longer names come first.
+_DURATIONS = {
+    "$__rate_interval": "1m",
+    "$__interval_ms": "30000",
+    "$__interval": "30s",
+    "$__range_s": "21600",
+    "$__range": "6h",
+}
 
 
 def parse(expression: str) -> promql_parser.Expr:
