@@ -6,13 +6,35 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from grafana.bills import bills
+from grafana.budgets import budgets
 from grafana.cost import cost
 from grafana.fleet import fleet
+from grafana.health import health
 from grafana.jobsboard import jobs_board
+from grafana.live import live
+from grafana.market import market
+from grafana.onejob import one_jobs_page
 from grafana.queries import Json
+from grafana.rentorown import rent_or_own
+from grafana.reservations import reservations
+from grafana.teams import teams_board
 
 FOLDER = Path(__file__).parent / "dashboards"
-PAGES: tuple[Callable[[], Json], ...] = (fleet, cost, jobs_board)
+PAGES: tuple[Callable[[], Json], ...] = (
+    fleet,
+    live,
+    cost,
+    teams_board,
+    jobs_board,
+    one_jobs_page,
+    health,
+    market,
+    rent_or_own,
+    reservations,
+    bills,
+    budgets,
+)
 
 
 def rendered() -> dict[Path, str]:

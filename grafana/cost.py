@@ -2,84 +2,88 @@
 
 from dataclasses import replace
 
-from grafana import prices, spenders, waste
+from grafana import compared, forecast, overtime, prices, spenders, waste
 from grafana.cards import cards
-from grafana.charts import Bars, bars
-from grafana.ledger import BUSY_HOURS, CARBON, COST, ENERGY, GRAMS, KWH, MONEY, PRICE, RANGE, total
+from grafana.ledger import (
+    BUSY_HOURS,
+    CARBON,
+    COST,
+    ENERGY,
+    GRAMS,
+    KWH,
+    MONEY,
+    NOBODY_COST,
+    NODE_COST,
+    NODE_KWH,
+    PRICE,
+    per_day,
+    total,
+)
+from grafana.load import load_and_power
+from grafana.overtime import WHOLE_DAYS, Split
 from grafana.page import Line, Opening, page
-from grafana.panels import Look, row, stat
-from grafana.queries import Json, instant, rows
-from grafana.transformations import sort_by
-from grafana.variables import currency, people
+from grafana.panels import Look, row, stat, timeseries
+from grafana.queries import Json, instant, series
+from grafana.variables import currency, people, top_users
+
+from gputally.report.questions import TEAM
 
 UID = "gputally-cost"
 
-_DAYS = replace(MONEY, missing="no data")
-_NOW = replace(_DAYS, steps=((None, "yellow"),))
-_DAY = "cluster:gpu_cost_day:sum{}"
-_MONTH = '"month", "$1", "day", "(.{7}).*"'
+_NOW = replace(MONEY, missing="no data", steps=((None, "yellow"),))
 
 
 def cost() -> Json:
     """Money of all clusters, teams and models that the variables select."""
+    per_kwh, pue, carbon, audit = prices.facts()
+    large = [(9, forecast.today()), *((5, tile) for tile in (*forecast.month(), _week()))]
+    waste_tiles = waste.tiles()
     lines: list[Line] = [
-        (3, [(8, prices.whose_prices()), *zip((4, 3, 4, 5), prices.facts(), strict=True)]),
-        (3, [(6, tile) for tile in _calendar_tiles()]),
-        (3, [(6, tile) for tile in _range_tiles()]),
-        (9, [(10, _by_day()), (14, spenders.cost_by_team())]),
+        (5, large),
+        (3, [(12, prices.whose_prices()), (6, per_kwh), (6, carbon)]),
+        (3, [(6, tile) for tile in (forecast.yesterday(), *_money())]),
+        (3, [(6, tile) for tile in (*_energy(), pue, audit)]),
+        (9, [(10, forecast.cost_by_day()), (14, compared.week_over_time())]),
+        (9, [(10, forecast.energy_by_day()), (14, load_and_power())]),
         (1, [(24, row("Who spent it: follows Team, User and AI model"))]),
         (7, [(24, spenders.teams())]),
-        (8, [(12, spenders.users()), (12, spenders.models())]),
+        (7, [(24, spenders.users())]),
+        (7, [(24, spenders.models())]),
         (1, [(24, row("Paid for and not used"))]),
-        (4, [(5 if n < 4 else 4, tile) for n, tile in enumerate(waste.tiles())]),
-        (9, [(24, waste.over_time())]),
-        (8, [(14, waste.unused()), (10, waste.nobodys())]),
+        (4, [(8, tile) for tile in waste_tiles[:3]]),
+        (3, [(12, tile) for tile in waste_tiles[3:]]),
+        (9, [(12, waste.over_time()), (12, waste.nobodys())]),
+        (8, [(24, waste.unused())]),
+        (1, [(24, row("Hour by hour"))]),
+        (8, [(12, chart) for chart in _people_by_hour()[:2]]),
+        (8, [(12, chart) for chart in _people_by_hour()[2:]]),
+        (8, [(8, chart) for chart in _machines_and_bands_by_hour()]),
+        (1, [(24, row("Day by day"))]),
+        (9, [(8, chart) for chart in _people_by_day()]),
+        (9, [(6, chart) for chart in _machines_and_bands_by_day()]),
+        (9, [(8, chart) for chart in _energy_by_day()]),
         (1, [(24, row("Prices and bands"))]),
-        (8, [(9, prices.bands()), (8, prices.bands_over_time()), (7, prices.price_over_time())]),
+        (8, [(14, prices.bands()), (10, prices.price_over_time())]),
         (1, [(24, row("GPUs: follow Job and Instance"))]),
         (10, [(24, cards())]),
     ]
     about = "What the energy of the GPUs costs, who spent it, and how much of it was for nothing."
-    opening = Opening("now-7d", refresh="5m", choices=[currency(), *people()])
+    opening = Opening("now-7d", refresh="5m", choices=[currency(), *people(), top_users()])
     return page(UID, "GPU cost", about, lines, opening=opening)
 
 
-def _calendar_tiles() -> list[Json]:
-    # The agents show two days: that which is not today is yesterday.
-    published = "count by (cluster, day) (gpu_cost_day{})"
-    yesterday = f"{_DAY} and on (cluster, day) ({published} unless on (cluster, day) site_day_info{{}})"
-    days = f"label_replace(max_over_time({_DAY}[31d]), {_MONTH})"
-    month = f"{days} and on (cluster, month) label_replace(site_day_info{{}}, {_MONTH})"
+def _week() -> Json:
+    return forecast.smaller(compared.week())
+
+
+def _money() -> list[Json]:
     return [
-        stat(
-            "Today ($currency)",
-            "What today has cost so far, by the site's calendar, whatever the time range.",
-            instant("sum(cluster:gpu_cost_today:sum{})", "today"),
-            _DAYS,
-        ),
-        stat(
-            "Yesterday ($currency)",
-            "What yesterday cost.",
-            instant(f"sum({yesterday})", "yesterday"),
-            _DAYS,
-        ),
-        stat(
-            "This month ($currency)",
-            "What this month has cost so far: its days together, as far back as Prometheus keeps them.",
-            instant(f"sum({month})", "month"),
-            _DAYS,
-        ),
         stat(
             "Per hour, now ($currency)",
             "What all GPUs cost by the hour, as they ran over five minutes.",
             instant("sum(cluster:gpu_energy_cost_per_hour:rate5m{})", "now"),
             _NOW,
         ),
-    ]
-
-
-def _range_tiles() -> list[Json]:
-    return [
         stat(
             "Time range ($currency)",
             f"What the time range of the page cost, all GPUs together. {spenders.TILES}",
@@ -87,12 +91,17 @@ def _range_tiles() -> list[Json]:
             MONEY,
         ),
         stat(
-            "Per busy GPU-hour ($currency)",
+            "Per busy hour ($currency)",
             "What an hour in which a GPU worked cost: all that was spent in the time range, on idle GPUs "
             "too, by the hours in which kernels ran.",
             instant(f"{total(COST)} / on () ({total(BUSY_HOURS)} > 0)", "cost"),
             PRICE,
         ),
+    ]
+
+
+def _energy() -> list[Json]:
+    return [
         stat(
             "Energy in range",
             "What all GPUs have used in the time range; without PUE.",
@@ -108,13 +117,82 @@ def _range_tiles() -> list[Json]:
     ]
 
 
-def _by_day() -> Json:
-    days = f"sum by (day) (max_over_time({_DAY}[{RANGE}]))"
-    return bars(
-        "Cost by calendar day ($currency)",
-        "What each day cost, by the site's calendar: the days of the time range and, because agents show "
-        "two, the one before or two. Today is still growing.",
-        [rows(f'label_replace({days}, "short", "$1", "day", "....-(.*)")')],
-        Look(MONEY.unit, ((None, "green"),), decimals=2, minimum=0),
-        Bars({"short": "Day", "Value": "Cost"}, without=["day"], steps=[sort_by("day")]),
+def _people_by_hour() -> list[Json]:
+    whose = (("team", "team", NOBODY_COST), ("user", "user", None), ("AI model", "model", None))
+    about = "What an hour costs, divided among the {}s; " + overtime.MEAN + "."
+    charts = [
+        overtime.hourly(
+            f"Cost per hour by {name} ($currency)",
+            about.format(name),
+            Split(TEAM["cost"], label, MONEY.unit, nobodys),
+        )
+        for name, label, nobodys in whose
+    ]
+    charts[1] |= {"timeFrom": "24h"}  # users are many, and a week of their hours is a carpet
+    machines = Split(NODE_COST, "instance", MONEY.unit)
+    return [
+        *charts,
+        overtime.hourly("Cost per hour by machine ($currency)", about.format("machine"), machines),
+    ]
+
+
+def _energy_of_machines_by_hour() -> Json:
+    return overtime.hourly(
+        "Energy per hour by machine",
+        f"What the GPUs of a machine use in an hour; {overtime.MEAN}.",
+        Split(NODE_KWH, "instance", ENERGY.unit),
     )
+
+
+def _people_by_day() -> list[Json]:
+    return [
+        overtime.daily(
+            f"Cost per day by {name} ($currency)",
+            f"What each {name} cost in a day.",
+            Split(TEAM["cost"], label, MONEY.unit),
+        )
+        for name, label in (("team", "team"), ("user", "user"), ("AI model", "model"))
+    ]
+
+
+def _machines_and_bands_by_hour() -> list[Json]:
+    return [_energy_of_machines_by_hour(), prices.bands_over_time(), prices.cost_of_bands_over_time()]
+
+
+def _machines_and_bands_by_day() -> list[Json]:
+    return [
+        overtime.daily(
+            "Cost per day by machine ($currency)",
+            "What the GPUs of each machine cost in a day.",
+            Split(NODE_COST, "instance", MONEY.unit),
+        ),
+        overtime.daily(
+            "Energy per day by machine",
+            "What the GPUs of each machine used in a day.",
+            Split(NODE_KWH, "instance", ENERGY.unit),
+        ),
+        prices.bands_by_day(),
+        prices.cost_of_bands_by_day(),
+    ]
+
+
+def _energy_by_day() -> list[Json]:
+    by_whom = [
+        overtime.daily(
+            f"Energy per day by {name}",
+            f"What the jobs of each {name} used in a day.",
+            Split(TEAM["kwh"], label, ENERGY.unit),
+        )
+        for name, label in (("team", "team"), ("AI model", "model"))
+    ]
+    return [*by_whom, _carbon_by_day()]
+
+
+def _carbon_by_day() -> Json:
+    chart = timeseries(
+        "CO₂ per day",
+        f"Carbon dioxide of what all GPUs used in a day, with PUE. {WHOLE_DAYS}",
+        [series(per_day(GRAMS), "CO₂")],
+        Look(CARBON.unit, minimum=0, hourly=True, colors={"CO₂": "text"}),
+    )
+    return chart | {"interval": "1d"}

@@ -1,7 +1,7 @@
 """Jobs one by one: those that run, by machine, from their own counters; those that ran, from their finals."""
 
 from grafana.charts import Bars, bars
-from grafana.jobs import STATES
+from grafana.jobs import STATES, to_job
 from grafana.ledger import EMPTY, ENERGY, SHARE
 from grafana.panels import Look
 from grafana.queries import PEOPLE, Json, rows
@@ -22,10 +22,12 @@ _BY = "by (cluster, job_id)"
 _NAMES = f"topk {_BY} (1, {IN_SPAN})"
 _UTILISATION = "job_id_names:gpu_job_utilization:ratio"
 _STATE = "job_id:gpu_job_state_code:max"
-_CODES = ("running", "completed", "ended", "cancelled", "timeout", "failed")  # the rule's numbers, from 1
+_GPUS = "job_id:gpu_job_gpus:max"
+CODES = ("running", "completed", "ended", "cancelled", "timeout", "failed")  # the rule's numbers, from 1
 # Evaluated every 5 minutes: an instant alone would fall between two evaluations.
 _NOW = f"max_over_time({_STATE}{{}}[10m])"
-_AMOUNT = Look("none", decimals=3)
+_AMOUNT = Look("none")  # of a job of seconds it is less than a cent
+_COUNT = Look("none", decimals=0)
 
 
 def running() -> Json:
@@ -39,18 +41,19 @@ def running() -> Json:
     busy = f"{now('gpu_job_busy_seconds_total')} / ({held} > 0)"
     names = "cluster, instance, job_id, user, team, job_name, model, scheduler"
     began = f"min {by} (gpu_job_start_time_seconds{{}} and {SAME_PLACE} ({RUNNING})) * 1000"
-    to_machine = link("gputally-fleet", "This machine", instance="")
+    to_machine = link("gputally-gpu", "This machine", instance="")
     columns = [
         Column("Cluster", name="cluster", hidden=True),
-        *_names(),
-        Column("Machine", name="instance", link=to_machine, width=120),
-        Column("By", name="scheduler", width=75),
-        Column("By", expr=f"max by ({names}) ({RUNNING})", hidden=True, needed=True),
-        Column("Began", expr=began, look=Look("dateTimeFromNow"), width=115),
+        *_whose(to_job()),
         Column("GPUs", expr=held, look=Look("none", decimals=1), width=55),
-        Column("Utilisation", expr=busy, look=SHARE, cell="basic"),
         Column("Power", expr=now("gpu_job_energy_joules_total"), look=Look("watt"), width=80),
         Column("Cost per hour", expr=f"{now('gpu_job_cost_total')} * 3600", look=_AMOUNT, width=120),
+        Column("Utilisation", expr=busy, look=SHARE, cell="basic"),
+        Column("Began", expr=began, look=Look("dateTimeFromNow"), width=135),
+        Column("Machine", name="instance", link=to_machine, width=145),
+        _model(),
+        Column("By", name="scheduler", width=85),
+        Column("By", expr=f"max by ({names}) ({RUNNING})", hidden=True, needed=True),
     ]
     return table(
         "Running now ($currency)",
@@ -72,22 +75,27 @@ def ran() -> Json:
         Column("Cluster", name="cluster", hidden=True),
         Column("Currency", name="currency", hidden=True),
         Column("By", name="scheduler", hidden=True),
-        *_names(),
-        Column("State", expr=f"max {_BY} ({state})", cell="color-text", width=85, mappings=_said()),
+        *_whose(to_job("${__data.fields.Until}")),
+        Column("State", expr=f"max {_BY} ({state})", cell="color-text", width=90, mappings=_said()),
         Column("Names", expr=_NAMES, hidden=True, needed=True),
-        Column("Began", expr=f"1000 * {began}", look=Look("time:MM-DD HH:mm"), width=95),
+        Column("Began", expr=f"1000 * {began}", look=Look("time:MM-DD HH:mm"), width=100),
         Column("Ended", expr=f"1000 * ({ended} or {goes_on})", hidden=True),
         Column("Runtime", made_of=("Ended", "-", "Began"), look=Look("ms", decimals=1), width=85),
-        Column("GPU hours", expr=_final("gpu_hours"), look=Look("none", decimals=2), width=85),
-        Column("Utilisation", expr=used, look=SHARE, cell="basic", width=115),
+        Column("GPUs", expr=f"max {_BY} (max_over_time({_GPUS}{{}}[{SPAN}]))", look=_COUNT, width=55),
         Column("Energy", expr=_final("kwh"), look=ENERGY, width=80),
-        Column("Cost", expr=_final("cost"), look=_AMOUNT, width=70),
-        Column("Unused cost", expr=_final("unused_cost"), look=_AMOUNT, width=100),
+        Column("Cost", expr=_final("cost"), look=_AMOUNT, width=80),
+        Column("Utilisation", expr=used, look=SHARE, cell="basic"),
+        Column("GPU hours", expr=_final("gpu_hours"), look=Look("none", decimals=2), width=90),
+        Column("Unused cost", expr=_final("unused_cost"), look=_AMOUNT, width=105),
+        _model(),
+        _until(ended),
     ]
     return table(
         "Jobs of the last $span ($currency)",
         "Jobs that ran in the last $span of the time range, with all that they have used since they began; a "
-        "job is listed within five minutes. Longer lists: gputally report jobs.",
+        "job is listed, and its end is known, within five minutes. GPUs: how many it had at once. "
+        "One that left some of its machines ten minutes before the others is counted short here, and in full "
+        "on its own page. Longer lists: gputally report jobs.",
         columns,
         sort=("Cost",),
         descending=True,
@@ -108,7 +116,7 @@ def dearest() -> Json:
         "Ten most expensive jobs of the last $span ($currency)",
         "What each has cost since it began, by its name and number.",
         [rows(_final("cost")), rows(f"max by (cluster, job_id, label) ({labelled})")],
-        Look("none", ((None, "green"),), decimals=2, minimum=0),
+        Look("none", ((None, "green"),), minimum=0),
         Bars(
             {"label": "Job", "Value #A": "Cost"},
             without=["cluster", "currency", "job_id", "Value #B"],
@@ -138,16 +146,31 @@ def distribution() -> Json:
     )
 
 
-def _names() -> list[Column]:
+def _whose(to_job: Json) -> list[Column]:
     return [
-        Column("Job", name="job_id", width=120),
-        Column("Name", name="job_name"),
-        Column("Team", name="team", width=80, link=link("gputally-cost", "What the team spends", team="")),
+        Column("Job", name="job_id", width=185, link=to_job),
+        Column("Name", name="job_name", width=170),
+        Column("Team", name="team", width=95, link=link("gputally-teams", "The team", team="")),
         Column("User", name="user", width=75, link=link("gputally-cost", "What the user spends", user="")),
-        Column(
-            "AI model", name="model", width=105, link=link("gputally-cost", "What the model costs", model="")
-        ),
     ]
+
+
+def _model() -> Column:
+    return Column(
+        "AI model", name="model", width=120, link=link("gputally-cost", "What the model costs", model="")
+    )
+
+
+def _until(ended: str) -> Column:
+    """Where the page of a job looks to: ten minutes after its end all is recorded. Without an end, to now."""
+    now: Json = {"color": "text", "index": 0, "text": "now"}
+    return Column(
+        "Until",
+        expr=f"1000 * ceil({ended} + 600)",
+        look=Look("none", decimals=0),
+        mappings=({"options": {"match": "null", "result": now}, "type": "special"},),
+        unseen=True,
+    )
 
 
 def _final(amount: str) -> str:
@@ -155,6 +178,6 @@ def _final(amount: str) -> str:
 
 
 def _said() -> tuple[Json, ...]:
-    texts = {str(code): (state, STATES[state]) for code, state in enumerate(_CODES, start=1)}
-    vanished: Json = {"color": "orange", "index": len(_CODES), "text": "vanished"}
+    texts = {str(code): (state, STATES[state]) for code, state in enumerate(CODES, start=1)}
+    vanished: Json = {"color": "orange", "index": len(CODES), "text": "vanished"}
     return (words(texts), {"options": {"match": "null", "result": vanished}, "type": "special"})

@@ -1,11 +1,10 @@
-"""Who uses the GPUs: jobs as a table, power by team. Joins on instance and job only add names."""
+"""Who uses the GPUs now: the jobs that draw most, power by team. Joins on instance and job only add names."""
 
+from grafana.overtime import GREYS
 from grafana.panels import Look, timeseries
 from grafana.queries import Json, series, unit_of
-from grafana.tables import Column, link, table
+from grafana.tables import Column, link, or_said, table
 
-JOULES_PER_KWH = "3.6e6"
-BY_JOB = "sum by (cluster, instance, job_id)"
 WATTS = Look(unit_of("gpu_power_watts"), minimum=0)
 LOAD = Look("percentunit", ((None, "blue"),), decimals=0, minimum=0, maximum=1)
 STATES = {
@@ -16,66 +15,72 @@ STATES = {
     "cancelled": "orange",
     "ended": "text",
 }
+MOST = 20  # jobs on the home page
+FEW = 12  # teams that get a colour of their own
+_BY = "by (cluster, job_id)"
+_RUNS = 'and on (cluster, instance, job_id) gpu_job_state{state="running"}'
 
 
 def power_by_team() -> Json:
     """What all GPUs draw, divided among teams; what is nobody's on top."""
+    used = "gpu_team_energy_joules_total{}[$__rate_interval]"
+    teams = f"sum(rate({used}))"
+    few = f"sum by (team) (rate({used})) and on (team) topk({FEW}, sum by (team) (rate({used} @ end())))"
+    # The rest is nobody's, to the joule: quicker than its own series, which each GPU has for every reason.
+    all_gpus = "sum(rate(gpu_energy_joules_total{}[$__rate_interval]))"
     return timeseries(
         "Power by team",
-        "What the GPUs draw, divided among the teams whose jobs run on them. Nobody's: idle GPUs, and what "
-        "could not be given to a job.",
+        f"What the GPUs draw, divided among the teams whose jobs run on them: the {FEW} that draw most at "
+        "the end of the time range, and the others together. Nobody's: idle GPUs, and what could not be "
+        "given to a job.",
         [
-            series("sum by (team) (rate(gpu_team_energy_joules_total{}[$__rate_interval]))", "{{team}}"),
-            series("sum(rate(gpu_unattributed_energy_joules_total{}[$__rate_interval]))", "nobody's"),
+            series(few, "{{team}}"),
+            series(f"clamp_min({teams} - sum({few}), 0)", "others"),
+            series(f"clamp_min({all_gpus} - ({teams} or 0 * {all_gpus}), 0)", "nobody's"),
         ],
-        Look(WATTS.unit, minimum=0, stacked=True, colors={"nobody's": "text"}),
+        Look(WATTS.unit, minimum=0, stacked=True, colors=GREYS),
     )
 
 
-def jobs() -> Json:
-    """Jobs of the time range, running and ended."""
-    names = "cluster, instance, job_id, user, team, job_name, model, scheduler"
-    # The highest value is the last one; a GPU whose index moved has two series of one meter.
-    meters = "max by (cluster, instance, job_id, uuid, component)"
-    energy = (
-        f"{BY_JOB} ({meters} (max_over_time(gpu_job_energy_joules_total{{}}[$__range]))) / {JOULES_PER_KWH}"
-    )
-    power = f"{BY_JOB} (rate(gpu_job_energy_joules_total{{}}[$__rate_interval]))"
-    held = f"{BY_JOB} (max_over_time(gpu_job_gpu_seconds_total{{}}[$__range]))"
-    busy = f"{BY_JOB} (max_over_time(gpu_job_busy_seconds_total{{}}[$__range])) / ({held} > 0)"
-    ended = 'max_over_time(gpu_job_state{state!="running"}[$__range])'
-    state = f'max by (cluster, instance, job_id, state) ({ended} or gpu_job_state{{state="running"}})'
+def running_jobs() -> Json:
+    """The few that draw most. All of them, and those that have ended, are on a page of their own."""
+    power = f"topk({MOST}, sum {_BY} ({_now('gpu_job_energy_joules_total')}))"
+    held = f"sum {_BY} ({_now('gpu_job_gpu_seconds_total')})"
+    busy = f"sum {_BY} ({_now('gpu_job_busy_seconds_total')}) / ({held} > 0)"
+    cost = f"sum {_BY} ({_now('gpu_job_cost_total')}) * 3600"
+    began = f"1000 * min {_BY} (gpu_job_start_time_seconds{{}} {_RUNS})"
+    names = f"max by (cluster, job_id, user, team, job_name, model) (gpu_job_info{{}} {_RUNS})"
     columns = [
         Column("Cluster", name="cluster", hidden=True),
-        Column("Machine", name="instance"),
-        Column("Job", name="job_id"),
-        Column("Name", name="job_name"),
-        Column("State", name="state", cell="color-text", width=90, mappings=(_state_colours(),)),
-        Column("State", expr=state, hidden=True),
-        Column("Team", name="team", width=100, link=link("gputally-cost", "What the team spends", team="")),
-        Column("User", name="user", width=90, link=link("gputally-jobs", "The user's jobs", user="")),
-        Column("AI model", name="model", link=link("gputally-jobs", "The model's jobs", model="")),
-        Column("By", name="scheduler", width=90),
-        Column("By", expr=f"max by ({names}) (max_over_time(gpu_job_info{{}}[$__range]))", hidden=True),
-        Column("Power now", expr=power, look=WATTS, width=100),
-        Column("Energy", expr=energy, look=Look("kwatth"), width=100),
-        Column("GPU hours", expr=f"{held} / 3600", look=Look("short", decimals=2), width=90),
-        Column("Mean utilisation", expr=busy, look=LOAD, cell="basic", width=150),
+        Column("Job", name="job_id", width=185, link=to_job()),
+        Column("Name", name="job_name", width=175),
+        Column("Team", name="team", width=90, link=link("gputally-teams", "The team", team="")),
+        Column("User", name="user", width=80, link=link("gputally-jobs", "Their jobs", user="")),
+        Column("AI model", name="model", width=120, link=link("gputally-jobs", "Its jobs", model="")),
+        Column("Names", expr=names, hidden=True),
+        Column("Power", expr=power, look=WATTS, width=80, needed=True),
+        Column("GPUs", expr=held, look=Look("none", decimals=1), width=60),
+        Column("Utilisation", expr=busy, look=LOAD, cell="basic"),
+        Column("Cost per hour", expr=cost, look=Look("none", decimals=3), width=110),
+        Column("Began", expr=began, look=Look("dateTimeFromNow"), width=135),
     ]
-    return table(
-        "Jobs",
-        "Jobs that were on the GPUs in the time range, with all that they have used since they began on this "
-        "machine.",
+    body = table(
+        "Jobs that draw most ($currency)",
+        f"The {MOST} jobs that draw most at the end of the time range, on the chosen machines. All jobs: the "
+        "page GPU jobs.",
         columns,
-        sort=("Machine", "Job"),
+        sort=("Power",),
+        descending=True,
     )
+    return or_said(body, "No job runs")
 
 
-def _state_colours() -> Json:
-    return {
-        "options": {
-            state: {"color": colour, "index": place, "text": state}
-            for place, (state, colour) in enumerate(STATES.items())
-        },
-        "type": "value",
-    }
+def to_job(until: str = "now") -> Json:
+    """To the page of the job in this cell, from its beginning in the column `Began` on."""
+    to = link("gputally-job", "This job", job_id="")
+    times = f"from=${{__data.fields.Began.numeric}}&to={until}"
+    return to | {"url": to["url"].replace("${__url_time_range}", times)}
+
+
+def _now(counter: str) -> str:
+    return f"rate({counter}{{}}[$__rate_interval]) {_RUNS}"

@@ -4,16 +4,29 @@ Lists of single jobs look back over `$span` and not over the page's range: what 
 comes to is in the tiles of teams, its jobs one by one are in `gputally report jobs`.
 """
 
-from grafana import joblists, spenders
-from grafana.charts import made_of
+from dataclasses import replace
+
+from grafana import joblists, overtime, spenders
+from grafana.charts import Part, beside
 from grafana.joblists import IN_SPAN, RUNNING, SAME_PLACE
-from grafana.ledger import ENERGY, HOURS, MONEY, SHARE, total
+from grafana.ledger import (
+    CARBON,
+    ENERGY,
+    HOURS,
+    MONEY,
+    NOBODY_COST,
+    NOBODY_KWH,
+    SHARE,
+    TEAM_GRAMS,
+    total,
+)
+from grafana.overtime import Split
 from grafana.page import Line, Opening, page
-from grafana.panels import Look, stat
+from grafana.panels import Look
 from grafana.queries import Json, instant
 from grafana.variables import currency, people, span
 
-from gputally.report.questions import TEAM
+from gputally.report.questions import NOT_HELD, TEAM
 
 UID = "gputally-jobs"
 
@@ -22,74 +35,93 @@ _COUNT = Look("short", decimals=0, sparkline=False)
 
 def jobs_board() -> Json:
     """Jobs of all clusters, teams, users and models that the variables select."""
-    by_team = (spenders.gpus_by_team(), spenders.energy_by_team(), spenders.cost_by_team())
     lines: list[Line] = [
-        (4, [(3, tile) for tile in (*_counts(), *_range_tiles())]),
+        (4, [(6, body) for body in _tiles()]),
         (9, [(24, joblists.running())]),
         (12, [(24, joblists.ran())]),
-        (9, [(12, joblists.dearest()), (12, joblists.distribution())]),
-        (9, [(8, chart) for chart in by_team]),
+        (9, [(14, joblists.dearest()), (10, joblists.distribution())]),
+        (9, [(8, chart) for chart in _by_team()]),
     ]
     about = "Jobs on the GPUs: running and ended, what they used of what they held, and what they cost."
     opening = Opening("now-24h", refresh="1m", choices=[currency(), *people(), span()])
     return page(UID, "GPU jobs", about, lines, opening=opening)
 
 
-def _counts() -> list[Json]:
+def _tiles() -> list[Json]:
+    return [_counts(), _gpu_time(), _energy(), _cost()]
+
+
+def _counts() -> Json:
     by_job = "count by (cluster, job_id)"
     held = f"rate(gpu_job_gpu_seconds_total{{}}[$__rate_interval]) and {SAME_PLACE} ({RUNNING})"
-    return [
-        stat(
-            "Running",
-            "Jobs that run at the end of the time range; one on several machines counts once.",
-            instant(f"count({by_job} ({RUNNING}))", "running"),
-            _COUNT,
-        ),
-        stat(
-            "GPUs held",
-            "GPUs that these jobs hold; of a shared GPU each its part.",
-            instant(f"sum({held})", "held"),
-            Look("none", decimals=1, sparkline=False),
-        ),
-        stat(
-            "Jobs, last $span",
-            "Jobs that ran in the last $span of the time range.",
-            instant(f"count({by_job} ({IN_SPAN}))", "jobs"),
-            _COUNT,
-        ),
-    ]
+    return beside(
+        "Jobs, last $span",
+        "Jobs that run at the end of the time range, one on several machines counts once; the GPUs that they "
+        "hold, of a shared GPU each its part; and jobs that ran in the last $span.",
+        [
+            Part(instant(f"count({by_job} ({RUNNING}))", "running")),
+            Part(instant(f"sum({held})", "GPUs held"), replace(_COUNT, decimals=1)),
+            Part(instant(f"count({by_job} ({IN_SPAN}))", "last $span")),
+        ],
+        replace(_COUNT, missing="no job seen"),
+    )
 
 
-def _range_tiles() -> list[Json]:
+def _gpu_time() -> Json:
+    busy, held = total(TEAM["busy_hours"]), total(TEAM["gpu_hours"])
+    return beside(
+        "GPU time",
+        f"GPU hours that jobs held in the time range, and the part of them in which kernels "
+        f"ran. {spenders.TILES}",
+        [
+            Part(instant(held, "GPU hours")),
+            Part(instant(f"{busy} / ({held} > 0)", "utilisation"), SHARE),
+        ],
+        HOURS,
+    )
+
+
+def _energy() -> Json:
+    return beside(
+        "Energy",
+        "What jobs used in the time range, without PUE; and the carbon dioxide of that, PUE included.",
+        [
+            Part(instant(total(TEAM["kwh"]), "energy")),
+            Part(instant(total(TEAM_GRAMS), "CO₂"), CARBON),
+        ],
+        ENERGY,
+    )
+
+
+def _cost() -> Json:
+    return beside(
+        "Cost ($currency)",
+        "What this energy cost at the prices of its moments, PUE included; and what of it was spent while a "
+        "job held a GPU and nothing of it ran.",
+        [
+            Part(instant(total(TEAM["cost"]), "all of it")),
+            Part(instant(total(TEAM["unused_cost"]), "unused"), replace(MONEY, steps=((None, "orange"),))),
+        ],
+        MONEY,
+    )
+
+
+def _by_team() -> list[Json]:
+    said = f"divided among the teams; {overtime.MEAN}. Nobody's is of the whole cluster."
     return [
-        stat(
-            "GPU hours",
-            f"GPU hours that jobs held in the time range. {spenders.TILES}",
-            instant(total(TEAM["gpu_hours"]), "hours"),
-            HOURS,
+        overtime.hourly(
+            "GPUs held by team",
+            f"How many GPUs jobs held, busy or not, {said}",
+            Split(TEAM["gpu_hours"], "team", HOURS.unit, NOT_HELD),
         ),
-        made_of(
-            "Utilisation",
-            "The part of these hours in which kernels ran.",
-            (instant(total(TEAM["busy_hours"]), "busy"), "/", instant(total(TEAM["gpu_hours"]), "held")),
-            SHARE,
+        overtime.hourly(
+            "Energy per hour by team",
+            f"What the GPUs used in an hour, {said}",
+            Split(TEAM["kwh"], "team", ENERGY.unit, NOBODY_KWH),
         ),
-        stat(
-            "Energy",
-            "What jobs used in the time range; without PUE.",
-            instant(total(TEAM["kwh"]), "energy"),
-            ENERGY,
-        ),
-        stat(
-            "Cost ($currency)",
-            "What this energy cost at the prices of its moments, PUE included.",
-            instant(total(TEAM["cost"]), "cost"),
-            MONEY,
-        ),
-        stat(
-            "Unused ($currency)",
-            "Of this, what was spent while a job held a GPU and nothing of it ran.",
-            instant(total(TEAM["unused_cost"]), "unused"),
-            MONEY,
+        overtime.hourly(
+            "Cost per hour by team ($currency)",
+            f"What an hour cost, {said}",
+            Split(TEAM["cost"], "team", MONEY.unit, NOBODY_COST),
         ),
     ]

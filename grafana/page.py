@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grafana.queries import Json
-from grafana.variables import machines
+from grafana.variables import machines, unseen
 
 TAG = "gputally"
 COLUMNS = 24
@@ -20,6 +20,9 @@ class Opening:
     since: str
     refresh: str = "30s"
     choices: Sequence[Json] = ()  # beside machines
+    one_machine: bool = False  # opened with the first machine instead of all
+    of_machines: bool = True  # else Job and Instance are not shown, and only handed on to other pages
+    intervals: Sequence[str] = ()  # what there is to choose as refresh; else Grafana's own
 
 
 def page(
@@ -43,15 +46,20 @@ def page(
         "refresh": opening.refresh,
         "schemaVersion": SCHEMA_VERSION,
         "tags": [TAG],
-        "templating": {"list": [*machines(), *opening.choices]},
+        "templating": {"list": [*_machines(opening), *opening.choices]},
         "time": {"from": opening.since, "to": "now"},
-        "timepicker": {},
+        "timepicker": {"refresh_intervals": list(opening.intervals)} if opening.intervals else {},
         "timezone": "browser",
         "title": title,
         "uid": uid,
         "version": 1,
         "weekStart": "",
     }
+
+
+def _machines(opening: Opening) -> list[Json]:
+    shown = machines(one=opening.one_machine)
+    return shown if opening.of_machines else [unseen(one) for one in shown]
 
 
 def _placed(lines: Sequence[Line]) -> list[Json]:

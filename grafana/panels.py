@@ -52,6 +52,7 @@ class Look:
     stacked: bool = False  # timeseries
     crowded: bool = False  # timeseries: one line a GPU; names in the tooltip, no legend, no filling
     hourly: bool = False  # timeseries: bars, of hourly tiles, so no closer than an hour
+    stepped: bool = False  # timeseries: holds until the next sample, as a price does
     colors: Mapping[str, str] = field(default_factory=dict)  # timeseries: legend -> colour
 
     def defaults(self, color_mode: str, **more: Any) -> Json:  # noqa: ANN401 - JSON
@@ -99,7 +100,7 @@ def timeseries(title: str, description: str, targets: Sequence[Json], look: Look
         "fillOpacity": 70 if look.hourly else 35 if look.stacked else 0 if look.crowded else 8,
         "gradientMode": "none",
         "hideFrom": {"legend": False, "tooltip": False, "viz": False},
-        "lineInterpolation": "linear",
+        "lineInterpolation": "stepAfter" if look.stepped else "linear",
         "lineWidth": 1,
         "pointSize": 4,
         "scaleDistribution": {"type": "linear"},
@@ -141,6 +142,13 @@ def override(name: str, properties: Json) -> Json:
     }
 
 
-def row(title: str) -> Json:
-    """A heading across the page."""
-    return {"collapsed": False, "panels": [], "title": title, "type": "row"}
+def linked(body: Json, *to: Json) -> Json:
+    """The panel, of which every number leads to another page, or lets choose among some."""
+    config = body["fieldConfig"]
+    return body | {"fieldConfig": config | {"defaults": config["defaults"] | {"links": list(to)}}}
+
+
+def row(title: str, *, repeat: str = "") -> Json:
+    """A heading across the page; with what follows it, once for each chosen value of variable `repeat`."""
+    body: Json = {"collapsed": False, "panels": [], "title": title, "type": "row"}
+    return body | {"repeat": repeat} if repeat else body

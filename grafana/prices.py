@@ -1,7 +1,8 @@
 """What the money is made of: prices and whose they are, bands of the tariff, PUE, carbon, the audit."""
 
 from grafana.charts import banner
-from grafana.ledger import BANDS, ENERGY, PRICE, per_hour, total
+from grafana.ledger import BANDS, ENERGY, MONEY, PRICE, per_day, per_hour, total
+from grafana.overtime import WHOLE_DAYS
 from grafana.panels import Look, Steps, stat, timeseries
 from grafana.queries import Json, instant, series
 from grafana.tables import Column, table, words
@@ -19,6 +20,7 @@ _MIXED: Json = {
     },
     "type": "range",
 }
+_DERIVED = "the band's mean price of that time and PUE; a band that has no price any more is missing"
 _RIGHT: Steps = ((None, "orange"), (0.995, "green"), (1.005, "orange"))
 
 
@@ -89,7 +91,7 @@ def bands() -> Json:
         Column("Cluster", name="cluster", width=70),
         Column("Band", name="tariff", width=70),
         Column("Currency", name="currency", hidden=True),
-        Column("Price of a kWh", expr=price, look=PRICE, width=105),
+        Column("Price of a kWh", expr=price, look=PRICE, width=118),
         Column("Energy", expr=total(BANDS, *by), look=ENERGY, width=80),
         Column("Of all energy", expr=share, look=of_all, cell="basic"),
     ]
@@ -111,6 +113,48 @@ def bands_over_time() -> Json:
         [series(per_hour(BANDS, "tariff"), "{{tariff}}")],
         Look(ENERGY.unit, minimum=0, stacked=True, hourly=True),
     )
+
+
+def bands_by_day() -> Json:
+    """The same day by day."""
+    chart = timeseries(
+        "Energy per day by band",
+        f"What all GPUs used in a day, by the band of the tariff in which they used it. {WHOLE_DAYS}",
+        [series(per_day(BANDS, "tariff"), "{{tariff}}")],
+        Look(ENERGY.unit, minimum=0, stacked=True, hourly=True),
+    )
+    return chart | {"interval": "1d"}
+
+
+def cost_of_bands_over_time() -> Json:
+    """What it came to. No agent counts money by band: this is derived, and the audit says how well."""
+    return timeseries(
+        "Cost per hour by band ($currency)",
+        f"The hour's energy in each band of the tariff, at {_DERIVED}.",
+        [series(_at_its_price(per_hour(BANDS, "cluster", "tariff")), "{{tariff}}")],
+        Look(MONEY.unit, decimals=2, minimum=0, stacked=True, hourly=True),
+    )
+
+
+def cost_of_bands_by_day() -> Json:
+    """The same day by day."""
+    chart = timeseries(
+        "Cost per day by band ($currency)",
+        f"The day's energy in each band of the tariff, at {_DERIVED}. {WHOLE_DAYS}",
+        [series(_at_its_price(per_day(BANDS, "cluster", "tariff")), "{{tariff}}")],
+        Look(MONEY.unit, decimals=2, minimum=0, stacked=True, hourly=True),
+    )
+    return chart | {"interval": "1d"}
+
+
+def _at_its_price(energy: str) -> str:
+    # A negative price costs nothing, as it does on the nodes: so before the mean is taken, and not after it.
+    # A stack that has not seen a full quarter of an hour yet has the price that holds.
+    now = "clamp_min(site_electricity_price_per_kwh{}, 0)"
+    price = f"avg_over_time({now}[$__interval:15m]) or {now}"
+    prices = f"on (cluster, tariff) group_left () max by (cluster, tariff) ({price})"
+    pue = "on (cluster) group_left () max by (cluster) (site_pue_ratio{})"
+    return f"sum by (tariff) ({energy} * {prices} * {pue})"
 
 
 def price_over_time() -> Json:

@@ -1,6 +1,4 @@
-"""Who spent it: teams, users and models over the page's time range, and hour by hour."""
-
-from dataclasses import replace
+"""Who spent it: teams, users and models over the page's time range."""
 
 from grafana.ledger import (
     CARBON,
@@ -15,22 +13,20 @@ from grafana.ledger import (
     PRICE,
     SHARE,
     TEAM_GRAMS,
+    UNNAMED,
     WASTE,
-    per_hour,
     total,
     with_nobody,
 )
-from grafana.panels import Look, timeseries
-from grafana.queries import Json, series
+from grafana.queries import Json
 from grafana.tables import Column, link, table
 
 from gputally.report.questions import NOT_HELD, TEAM
 
 TILES = "Whole hours, the last of which has ended within the hour."
-_HOURLY = Look("none", minimum=0, stacked=True, hourly=True, colors={"nobody's": "text"})
 _PER_BUSY_HOUR = Column("Per busy hour", made_of=("Cost", "/", "Busy hours"), look=PRICE, width=115)
-_NO_MODEL: Json = {
-    "options": {"match": "empty", "result": {"index": 0, "text": "(none)"}},
+NO_MODEL: Json = {
+    "options": {"match": "empty", "result": {"index": 0, "text": UNNAMED}},
     "type": "special",
 }
 
@@ -73,9 +69,9 @@ def users() -> Json:
         Column("Currency", name="currency", hidden=True),
         _name("User", "user"),
         _name("Team", "team"),
-        Column("Cost", expr=total(TEAM["cost"], *by), look=MONEY, width=75),
-        Column("Energy", expr=total(TEAM["kwh"], *by), look=ENERGY, width=80),
-        Column("GPU hours", expr=total(TEAM["gpu_hours"], *by), look=HOURS, width=80),
+        Column("Cost", expr=total(TEAM["cost"], *by), look=MONEY, width=95),
+        Column("Energy", expr=total(TEAM["kwh"], *by), look=ENERGY, width=95),
+        Column("GPU hours", expr=total(TEAM["gpu_hours"], *by), look=HOURS, width=95),
         *busy(*by),
         Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=95),
     ]
@@ -86,10 +82,10 @@ def models() -> Json:
     """The same by what was computed."""
     columns = [
         Column("Currency", name="currency", hidden=True),
-        Column("AI model", name="model", mappings=(_NO_MODEL,), link=_jobs_of("model"), width=105),
-        Column("Cost", expr=total(TEAM["cost"], "model"), look=MONEY, width=75),
-        Column("Energy", expr=total(TEAM["kwh"], "model"), look=ENERGY, width=80),
-        Column("GPU hours", expr=total(TEAM["gpu_hours"], "model"), look=HOURS, width=80),
+        Column("AI model", name="model", mappings=(NO_MODEL,), link=_jobs_of("model"), width=130),
+        Column("Cost", expr=total(TEAM["cost"], "model"), look=MONEY, width=95),
+        Column("Energy", expr=total(TEAM["kwh"], "model"), look=ENERGY, width=95),
+        Column("GPU hours", expr=total(TEAM["gpu_hours"], "model"), look=HOURS, width=95),
         *busy("model"),
         _PER_BUSY_HOUR,
     ]
@@ -97,54 +93,12 @@ def models() -> Json:
     return _by_cost("AI models ($currency)", about, columns)
 
 
-def cost_by_team() -> Json:
-    """Hour by hour, on top of each other."""
-    return timeseries(
-        "Cost per hour by team ($currency)",
-        "What an hour costs, divided among the teams; the mean of its hours where a bar stands for several. "
-        "Nobody's: GPUs that no job held, and what could not be given to one, of the whole cluster.",
-        [
-            series(per_hour(TEAM["cost"], "team"), "{{team}}"),
-            series(per_hour(NOBODY_COST), "nobody's"),
-        ],
-        replace(_HOURLY, unit=MONEY.unit),
-    )
-
-
-def energy_by_team() -> Json:
-    """The same in kWh."""
-    return timeseries(
-        "Energy per hour by team",
-        "What the GPUs use in an hour, divided among the teams; the mean of its hours where a bar stands for "
-        "several. Nobody's is of the whole cluster.",
-        [
-            series(per_hour(TEAM["kwh"], "team"), "{{team}}"),
-            series(per_hour(NOBODY_KWH), "nobody's"),
-        ],
-        replace(_HOURLY, unit=ENERGY.unit),
-    )
-
-
-def gpus_by_team() -> Json:
-    """Who had them."""
-    return timeseries(
-        "GPUs held by team",
-        "How many GPUs each team's jobs held, busy or not; the mean of an hour or of several. Nobody's: held "
-        "by no job, of the whole cluster.",
-        [
-            series(per_hour(TEAM["gpu_hours"], "team"), "{{team}}"),
-            series(per_hour(NOT_HELD), "nobody's"),
-        ],
-        replace(_HOURLY, unit=HOURS.unit),
-    )
-
-
 def _by_cost(title: str, description: str, columns: list[Column]) -> Json:
     return table(title, description, columns, sort=("Cost",), descending=True)
 
 
 def _name(title: str, label: str) -> Column:
-    return Column(title, name=label, width=80, link=_jobs_of(label))
+    return Column(title, name=label, width=100, link=_jobs_of(label))
 
 
 def _jobs_of(label: str) -> Json:

@@ -16,9 +16,15 @@ _CELLS: dict[str, Json] = {
 }
 
 
+# Grafana 9's word for a column that is there and not drawn, and that of Grafana 12.
+_UNSEEN: Json = {
+    "custom.hidden": True,
+    "custom.hideFrom": {"legend": False, "tooltip": False, "viz": True},
+}
 # Of a division by nothing: an empty cell.
+NO_NUMBER: Json = {"options": {"match": "nan", "result": {"index": 0, "text": ""}}, "type": "special"}
 _UNDEFINED: tuple[Json, ...] = (
-    {"options": {"match": "nan", "result": {"index": 0, "text": ""}}, "type": "special"},
+    NO_NUMBER,
     {"options": {"from": 1e15, "result": {"index": 1, "text": ""}, "to": None}, "type": "range"},
 )
 
@@ -38,6 +44,8 @@ class Column:
     hidden: bool = False  # a query that only brings labels, or a label that only joins
     link: Json | None = None  # where a click on the cell leads
     needed: bool = False  # rows without a value here are left out
+    unseen: bool = False  # there for links of other columns, and not drawn
+    filtered: bool = False  # with a choice of its values in the header
 
 
 def table(
@@ -66,7 +74,8 @@ def table(
         [rows(column.expr) for column in queried],
         fieldConfig={
             "defaults": PLAIN_NUMBER.defaults(
-                "thresholds", custom={"align": "auto", "filterable": False, "inspect": False}
+                "thresholds",
+                custom={"align": "auto", "filterable": False, "inspect": False},
             ),
             "overrides": [_override(column) for column in columns if not column.hidden],
         },
@@ -89,7 +98,24 @@ def _made(column: Column, fields: Mapping[str, Column]) -> Json:
         raise ValueError(f"{column.title} is made of nothing")
     by_title = {other.title: field for field, other in fields.items() if other.expr}
     left, operator, right = column.made_of
-    return computed(column.title, by_title[left], operator, by_title[right])
+    # What has no query is a number, or computed before.
+    return computed(column.title, by_title.get(left, left), operator, by_title.get(right, right))
+
+
+def paged(body: Json) -> Json:
+    """The table with as many rows as fit and a page number below: for a thousand rows."""
+    options = body["options"]
+    return body | {"options": options | {"footer": options["footer"] | {"enablePagination": True}}}
+
+
+def or_said(body: Json, missing: str) -> Json:
+    """The table, in whose place these words stand while it has no row; a cell without a value stays empty."""
+    config = body["fieldConfig"]
+    cells = [
+        {**column, "properties": [*column["properties"], {"id": "noValue", "value": ""}]}
+        for column in config["overrides"]
+    ]
+    return body | {"fieldConfig": {"defaults": config["defaults"] | {"noValue": missing}, "overrides": cells}}
 
 
 def words(texts: Mapping[str, tuple[str, str]]) -> Json:
@@ -133,6 +159,10 @@ def _override(column: Column) -> Json:
         properties["unit"] = "string"  # else a name of digits, such as a job's, is shown as an amount
     else:
         properties |= {"unit": look.unit, "thresholds": thresholds(look.steps)}
+    if column.unseen:
+        properties |= _UNSEEN
+    if column.filtered:
+        properties["custom.filterable"] = True
     if column.cell:
         properties |= {"custom.displayMode": column.cell, "custom.cellOptions": _CELLS[column.cell]}
     return override(

@@ -37,9 +37,21 @@ def tiles() -> list[Json]:
     wasted = f"{total(TEAM['unused_cost'])} + {total(NOBODY_COST)}"
     return [
         stat(
+            "Spent on nothing",
+            "The share of the cost of all GPUs that was unused by jobs or was nobody's.",
+            instant(f"({wasted}) / ({total(COST)} > 0)", "share"),
+            WASTE,
+        ),
+        stat(
             "Held, unused ($currency)",
             "Spent while a job held a GPU and nothing of it ran, of the chosen teams, users and models.",
             instant(total(TEAM["unused_cost"]), "unused"),
+            MONEY,
+        ),
+        stat(
+            "Nobody's ($currency)",
+            "Spent on GPUs that no job held, and what could not be given to a job, of the whole cluster.",
+            instant(total(NOBODY_COST), "nobody's"),
             MONEY,
         ),
         made_of(
@@ -49,22 +61,10 @@ def tiles() -> list[Json]:
             HOURS,
         ),
         stat(
-            "Nobody's ($currency)",
-            "Spent on GPUs that no job held, and what could not be given to a job, of the whole cluster.",
-            instant(total(NOBODY_COST), "nobody's"),
-            MONEY,
-        ),
-        stat(
             "Nobody's GPU hours",
             "Hours for which no job held a GPU.",
             instant(total(NOT_HELD), "hours"),
             HOURS,
-        ),
-        stat(
-            "Spent on nothing",
-            "The share of the cost of all GPUs that was unused by jobs or was nobody's.",
-            instant(f"({wasted}) / ({total(COST)} > 0)", "share"),
-            WASTE,
         ),
     ]
 
@@ -102,8 +102,8 @@ def unused() -> Json:
         Column("Cost", expr=total(TEAM["cost"], *by), hidden=True),
         Column("Unused of cost", made_of=("Unused cost", "/", "Cost"), look=WASTE, cell="basic"),
         Column("GPU hours", expr=total(TEAM["gpu_hours"], *by), hidden=True),
-        Column("Unused hours", made_of=("GPU hours", "-", "Busy hours"), look=HOURS, width=105),
-        Column("Unused energy", expr=total(TEAM["unused_kwh"], *by), look=ENERGY, width=110),
+        Column("Unused hours", made_of=("GPU hours", "-", "Busy hours"), look=HOURS, width=115),
+        Column("Unused energy", expr=total(TEAM["unused_kwh"], *by), look=ENERGY, width=120),
         *busy(*by),
     ]
     return table(
@@ -123,7 +123,7 @@ def nobodys() -> Json:
         Column("Currency", name="currency", hidden=True),
         Column("Reason", name="reason", mappings=(meaning,)),
         Column("Cost", expr=total(NOBODY_COST, "reason"), look=MONEY, width=100),
-        Column("Energy", expr=total(NOBODY_KWH, "reason"), look=ENERGY, width=110),
+        Column("Energy", expr=total(NOBODY_KWH, "reason"), look=ENERGY, width=120),
     ]
     return table(
         "Nobody's, by reason ($currency)",

@@ -22,8 +22,9 @@ def panels(dashboard: Json) -> Iterator[Json]:
 
 
 def targets(dashboard: Json) -> Iterator[tuple[Json, Json]]:
-    """Every query, with its panel; durations that the reader may choose are those of the opened page."""
-    chosen = {one["name"]: one["current"]["value"] for one in variables(dashboard, "custom")}
+    """Every query, with its panel; durations and numbers that the reader may choose are as the page opens."""
+    written = [*variables(dashboard, "custom"), *variables(dashboard, "textbox")]
+    chosen = {one["name"]: one["current"]["value"] for one in written}
     for panel in panels(dashboard):
         for target in panel["targets"]:
             expr = target["expr"]

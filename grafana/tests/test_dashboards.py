@@ -1,23 +1,26 @@
 """What our dashboards promise beyond the linter: generated, fit for Grafana 9.4, and about real series."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from grafana.build import rendered, stale
 from grafana.page import Opening, page
 from grafana.queries import select, unit_of
-from grafana.tests.conftest import DASHBOARDS, FILES, GRAFANA, Json
+from grafana.tests.conftest import DASHBOARDS, FILES, Json
 from prometheus.tests.conftest import RULES
 from prometheus.tests.promql import metrics
 
 from gputally.catalogue import FAMILIES
 
-SCRAPED = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS"}
-# What Grafana 10 makes of a cell's old word.
-MIGRATED = {"color-text": {"type": "color-text"}, "basic": {"mode": "basic", "type": "gauge"}, None: None}
+SCRAPED = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS", "ALERTS_FOR_STATE"} | {
+    "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_interval_seconds",
+    "prometheus_rule_group_iterations_missed_total",
+    "prometheus_rule_group_last_duration_seconds",
+}
 KNOWN = {family.name for family in FAMILIES} | {rule.name for rule in RULES} | SCRAPED
 
 
@@ -119,8 +122,17 @@ def test_overrides_match_a_field_that_is_there(panel: Json) -> None:
         for title in step["options"].get("renameByName", {}).values()
     }
     computed = {step["options"].get("alias") for step in panel.get("transformations", [])}
+    letters = {target["refId"] for target in panel["targets"]}
     for override in panel["fieldConfig"]["overrides"]:
-        assert override["matcher"]["options"] in legends | renamed | computed
+        options = override["matcher"]["options"]
+        if override["matcher"]["id"] == "byFrameRefID":
+            assert options in letters
+        elif override["matcher"]["id"] == "byRegexp":
+            names = [legend.replace("{{gpu}}", str(gpu)) for legend in legends for gpu in range(8)]
+            assert any(re.search(options.strip("/"), name) for name in names)
+        else:
+            assert override["matcher"]["id"] == "byName"
+            assert options in legends | renamed | computed
 
 
 def test_what_is_computed_is_computed_of_fields_that_are_there(panel: Json) -> None:
@@ -130,6 +142,7 @@ def test_what_is_computed_is_computed_of_fields_that_are_there(panel: Json) -> N
     for step in panel.get("transformations", []):
         if step["id"] == "calculateField":
             assert {step["options"]["binary"]["left"], step["options"]["binary"]["right"]} <= there
+            there.add(step["options"]["alias"])
 
 
 def test_cells_are_drawn_alike_before_and_after_grafana_10(panel: Json) -> None:
@@ -151,30 +164,3 @@ def test_variables_are_filled_into_every_selector() -> None:
         'a{cluster=~"$cluster", job=~"$job", instance=~"$instance"}'
         ' / b{cluster=~"$cluster", job=~"$job", instance=~"$instance", x="y"} and sum by (c) (d)'
     )
-
-
-def provisioned(kind: str) -> Json:
-    (file,) = (GRAFANA / "provisioning" / kind).glob("*.yml")
-    loaded = yaml.safe_load(file.read_text())
-    assert loaded["apiVersion"] == 1
-    assert isinstance(loaded, dict)
-    return loaded
-
-
-def test_the_data_source_is_fixed_and_knows_the_scrape_interval() -> None:
-    (source,) = provisioned("datasources")["datasources"]
-    assert (source["uid"], source["type"], source["editable"]) == ("gputally-prometheus", "prometheus", False)
-    assert source["url"] == "$GPUTALLY_PROMETHEUS_URL"
-    assert source["jsonData"]["timeInterval"] == "$GPUTALLY_SCRAPE_INTERVAL"
-
-
-def test_dashboards_are_provisioned_from_the_folder_that_the_generator_fills() -> None:
-    (provider,) = provisioned("dashboards")["providers"]
-    assert provider["options"]["path"] == "$GPUTALLY_GRAFANA_DIR/dashboards"
-    assert (provider["allowUiUpdates"], provider["disableDeletion"]) == (False, True)
-
-
-def test_no_file_names_a_machine() -> None:
-    for file in (GRAFANA / "provisioning").rglob("*.yml"):
-        assert "localhost" not in file.read_text()
-        assert " /" not in file.read_text()

@@ -9,6 +9,7 @@ from typing import Any
 
 import promql_parser
 import pytest
+from grafana.queries import OF_SITE, is_folded
 from grafana.tests.conftest import QUERIES, Json, targets, variables
 from prometheus.tests.promql import bare_counters, matchers, metrics, nodes, parse, selectors
 from prometheus.tests.test_rules import LEVELS
@@ -17,8 +18,19 @@ from gputally.catalogue import BY_NAME
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # Series that no variable of the page can select, and why.
-UNSELECTED = {"ALERTS": "an alert about the whole fleet names no job and no machine"}
+UNSELECTED = {
+    "ALERTS": "an alert about the whole fleet names no job and no machine",
+    "ALERTS_FOR_STATE": "as above",
+    "prometheus_rule_evaluation_failures_total": "one server evaluates for all machines of all clusters",
+    "prometheus_rule_group_interval_seconds": "as above",
+    "prometheus_rule_group_iterations_missed_total": "as above",
+    "prometheus_rule_group_last_duration_seconds": "as above",
+}
 CHOICES = ("cluster", "job", "instance", "team", "user", "model")
+OF_A_RENTAL = {"rental"}  # its team is who it was rented for: no choice of jobs' teams is about it
+
+# Of machines as the file of reservations names them; who is on a GPU of others is no choice of the page.
+OF_RESERVATIONS = {"machine", "holder", "reservation", "reservation_gpu", "reservation_user"}
 
 
 def variable(dashboard: Json, name: str) -> Json:
@@ -45,11 +57,11 @@ def test_template_job_and_template_instance(dashboard: Json, name: str, label: s
 
 
 def test_template_label_promql(dashboard: Json) -> None:
-    """What label_values() asks for can be parsed."""
+    """What label_values() and query_result() ask for can be parsed."""
     for one in variables(dashboard, "query"):
-        found = re.fullmatch(r"label_values\((.+), \w+\)", one["query"]["query"])
+        found = re.fullmatch(r"label_values\((.+), \w+\)|query_result\((.+)\)", one["query"]["query"])
         assert found
-        assert parse(found.group(1))
+        assert parse((found[1] or found[2]).replace("$__range", "7d"))
 
 
 def test_template_on_time_change_reload(dashboard: Json) -> None:
@@ -68,8 +80,10 @@ def test_panel_title_description(panel: Json) -> None:
 
 
 KNOWN_UNITS = {
+    "Bps",
     "bytes",
     "celsius",
+    "currencyUSD",
     "dateTimeFromNow",
     "hertz",
     "joule",
@@ -78,6 +92,7 @@ KNOWN_UNITS = {
     "ms",
     "none",
     "percentunit",
+    "reqps",
     "s",
     "short",
     "time:MM-DD HH:mm",
@@ -109,14 +124,25 @@ def test_target_rate_interval(query: str) -> None:
             assert node.args[0].range.total_seconds() == 61
 
 
+def of_bills(metric: str) -> tuple[str, ...]:
+    """The labels of a family of charges or jobs elsewhere."""
+    return BY_NAME[metric].labels if metric.startswith("gpu_cloud_") and metric in BY_NAME else ()
+
+
 def labels_of(metric: str) -> tuple[str, ...]:
     """Which of the choices a series of this name can follow."""
     level, is_recorded, _ = metric.partition(":")
     labels = ("cluster", "job", "instance")
-    if is_recorded:
-        labels = LEVELS[level] or labels
-    elif metric.startswith("site_"):  # of all the cluster's machines, and from a job of its own
+    if level in OF_A_RENTAL:
         labels = ("cluster",)
+    elif level in OF_RESERVATIONS:
+        labels = tuple(label for label in LEVELS[level] if label in ("cluster", "team"))
+    elif is_recorded:
+        labels = LEVELS[level] or labels
+    elif metric.startswith("gpu_reservation_"):
+        labels = ("cluster", *(label for label in BY_NAME[metric].labels if label == "team"))
+    elif metric.startswith(OF_SITE):  # of all the cluster's machines, and from a job of its own
+        labels = ("cluster", "team") if "team" in of_bills(metric) else ("cluster",)
     return tuple(label for label in labels if label in CHOICES)
 
 
@@ -140,12 +166,13 @@ def test_nothing_is_filtered_by_a_label_that_it_does_not_have(query: str) -> Non
     names = {"gpu_job_info"} | {name for name in metrics(query) if name.startswith("gpu_team_")}
     for selector in selectors(query):
         followed = {label for label in CHOICES if f'{label}=~"${label}"' in selector_text(selector)}
-        people = {"team", "user", "model"} if selector.name in names else set()
+        silenced = is_folded(selector.name)  # by what it does not have
+        people = {"team", "user", "model"} if silenced or selector.name in names else set()
         assert followed <= {*labels_of(selector.name), *people}
 
 
 def is_money(metric: str) -> bool:
-    """Whether a series is an amount in some currency."""
+    """Whether a series is an amount in some currency; what is USD by its name is not."""
     if metric in BY_NAME:
         return "currency" in BY_NAME[metric].labels and not metric.endswith("_info")
     return "cost" in metric and "audit" not in metric
