@@ -26,7 +26,7 @@ Figures = dict[tuple[str, str], float]
 
 def main() -> None:
     """Print the table; exit status 1 if a bound is broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300)
     seconds = parser.parse_args().seconds
     waves: list[Waveform] = [Square(70, 700, p) for p in PERIODS_S] + [Sine(385, 315, p) for p in PERIODS_S]

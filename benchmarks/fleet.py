@@ -2,18 +2,18 @@
 
     python benchmarks/fleet.py [--quick] [--gpus 50,200,500,1000] [--days 30]
 
-Fills Prometheus with blocks, asks every query of the cost and job pages as Grafana does, asks the same of raw
-series, and lets the shipped rules run over a fleet that is scraped. On 127.0.0.1, in a temporary folder.
+Fills Prometheus with blocks, asks every query of the pages of cost, teams and jobs as Grafana does, asks the
+same of raw series, and lets the shipped rules run over a fleet that is scraped. On 127.0.0.1, in a temporary
+folder.
 """
 
 import argparse
-import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from measure import ROOT
@@ -25,11 +25,11 @@ from month.pages import Page, Session, Span
 from month.raw import PAIRS, Compared, compared
 from month.rules import Group, evaluated
 from month.series import HOUR_SLOTS, TILE_SLOT, Series
-from month.server import Agents, prometheus
-from month.timing import DAY_S, SPANS_S, Times, opened, repeated
+from month.server import Agents, prometheus, version
+from month.timing import DAY_S, SPANS_S, Others, Times, opened, repeated
 from month.tsdb import Block, Encoder, Line, ranges
 
-PAGES = ("gputally-cost", "gputally-jobs")
+PAGES = ("gputally-cost", "gputally-teams", "gputally-jobs")
 SIZES, QUICK_SIZES = (50, 200, 500, 1000), (50,)
 REPEATS, RAW_REPEATS = 20, 5
 RULES_S = {True: 75, False: 330}
@@ -86,11 +86,11 @@ class Bench:
         """What the blocks take on the disk."""
         return sum(path.stat().st_size for path in (self.folder / "data").rglob("*") if path.is_file())
 
-    def pages_asked(self, repeats: int) -> dict[str, list[Times]]:
+    def pages_asked(self, program: str, repeats: int) -> dict[str, list[Times]]:
         """Range -> every question of the pages; each range begins with a Prometheus that has read nothing."""
         found = {}
         for name, length_s in self.spans().items():
-            with prometheus(self.folder, BARE, cold=True) as server:
+            with prometheus(self.folder, BARE, program=program, cold=True) as server:
                 session = Session(server.address)
                 found[name] = opened(session, self.pages, Span(self.end_ms // 1000, length_s))
                 repeated(session, server.pid, found[name], repeats)
@@ -100,19 +100,19 @@ class Bench:
         """Ranges that the data is long enough for."""
         return {name: length_s for name, length_s in SPANS_S.items() if length_s <= self.days * DAY_S}
 
-    def raw_asked(self, repeats: int) -> dict[str, list[Compared]]:
+    def raw_asked(self, program: str, repeats: int) -> dict[str, list[Compared]]:
         """Range -> tiles against raw series, a minute after the last tile: both see the same hours."""
         tile_ms = HOUR_SLOTS * SLOT_MS
         offset_ms = self.fleet.begin_ms + TILE_SLOT * SLOT_MS
         last_ms = (self.end_ms - offset_ms) // tile_ms * tile_ms + offset_ms
-        with prometheus(self.folder, BARE) as server:
+        with prometheus(self.folder, BARE, program=program) as server:
             session = Session(server.address)
             return {
                 name: compared(session, Span(last_ms // 1000 + 60, length_s), repeats)
                 for name, length_s in self.spans().items()
             }
 
-    def rules_run(self, length_s: float) -> tuple[list[Group], list[str]]:
+    def rules_run(self, program: str, length_s: float) -> tuple[list[Group], list[str]]:
         """Carry the blocks on to this moment, and let the agents go on from there."""
         needs = rules_read_s()
         now_ms = int(time.time() * 1000)
@@ -125,7 +125,7 @@ class Bench:
         block.close()
         agents = Agents(self._encoder, live, now_ms)
         del live
-        return evaluated(self.folder, agents, length_s)
+        return evaluated(self.folder, agents, length_s, program)
 
 
 def _lasts(line: Line) -> bool:
@@ -141,24 +141,48 @@ def _pages() -> list[Page]:
     return [Page(folder / f"{name}.json") for name in PAGES if name not in missing]
 
 
-def run(top: Path, sizes: Iterable[int], days: int, repeats: int, rules_s: float) -> bool:
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured; the last of the programs also gets the raw questions and the rules."""
+
+    sizes: Sequence[int]
+    days: int
+    repeats: int
+    rules_s: float
+    programs: Sequence[str]
+    pages_only: bool
+
+
+def run(top: Path, plan: Plan) -> bool:
     """Measure and print; whether all limits are kept."""
     pages, good = _pages(), True
-    curve: dict[int, dict[str, list[Times]]] = {}
+    curves: dict[str, dict[int, dict[str, list[Times]]]] = {program: {} for program in plan.programs}
     raw: dict[int, dict[str, list[Compared]]] = {}
-    for gpus in sizes:
-        bench = Bench(top / f"{gpus}", gpus, days, pages)
+    last = plan.programs[-1]
+    for gpus in plan.sizes:
+        bench = Bench(top / f"{gpus}", gpus, plan.days, pages)
         began = time.monotonic()
         bench.fill()
         tables.filled(bench.gpus, bench.samples, bench.bytes(), time.monotonic() - began, bench.unknown)
-        curve[gpus] = bench.pages_asked(repeats)
-        raw[gpus] = bench.raw_asked(RAW_REPEATS)
-        if gpus == max(sizes):
-            good &= tables.rules(*bench.rules_run(rules_s), gpus)
+        for program, curve in curves.items():
+            others = Others()
+            curve[gpus] = bench.pages_asked(program, plan.repeats)
+            tables.others(f"pages asked of Prometheus {version(program)}", others.share)
+        if not plan.pages_only:
+            others = Others()
+            raw[gpus] = bench.raw_asked(last, RAW_REPEATS)
+            tables.others("raw series asked", others.share)
+        if gpus == max(plan.sizes) and not plan.pages_only:
+            others = Others()
+            ran = bench.rules_run(last, plan.rules_s)
+            tables.others("rules evaluated", others.share)
+            good &= tables.rules(*ran, f"{gpus} GPUs, Prometheus {version(last)}")
         shutil.rmtree(bench.folder)
-    good &= tables.curve(curve)
-    tables.questions(curve[max(sizes)], max(sizes))
-    tables.against_raw(raw)
+    for program, curve in curves.items():
+        good &= tables.curve(curve, version(program))
+        tables.questions(curve[max(plan.sizes)], f"{max(plan.sizes)} GPUs, Prometheus {version(program)}")
+    if raw:
+        tables.against_raw(raw, version(last))
     return good
 
 
@@ -170,15 +194,18 @@ def main() -> None:
     parser.add_argument("--days", type=int)
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--rules-seconds", type=float, help="how long the rules run over the scraped fleet")
+    parser.add_argument("--pages-only", action="store_true", help="no raw series, no rules")
+    parser.add_argument("--prometheus", action="append", help="program to measure; may be given again")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sizes = [int(n) for n in given.gpus.split(",")] if given.gpus else QUICK_SIZES if given.quick else SIZES
     days = given.days or (2 if given.quick else 30)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gputally-fleet-") as folder:
-        tables.machine(os.getloadavg()[0])
-        good = run(Path(folder), sizes, days, given.repeats, given.rules_seconds or RULES_S[given.quick])
-    tables.end(time.monotonic() - began, os.getloadavg()[0])
+        tables.machine()
+        rules_s = given.rules_seconds or RULES_S[given.quick]
+        plan = Plan(sizes, days, given.repeats, rules_s, given.prometheus or ["prometheus"], given.pages_only)
+        good = run(Path(folder), plan)
+    tables.end(time.monotonic() - began)
     sys.exit(0 if good else 1)
 
 

@@ -77,7 +77,7 @@ def _timed(url: str) -> float:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20, help="length of each of three rounds")
     seconds = parser.parse_args().seconds
     results = []

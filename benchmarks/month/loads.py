@@ -141,6 +141,12 @@ MEASURES: Mapping[str, Callable[[Fleet, Load], list[Part]]] = {
 }
 
 
+def knows(level: str) -> bool:
+    """Whether a fleet has such owners; cards and providers of the market are none."""
+    others = {"site", "instance", "cluster", "node_job_gpu", "node_team", "consumer"}
+    return level in BY_GPU or level in BY_JOB or level in others or set(level.split("_")) <= set(WHO)
+
+
 class Owners:
     """The loads of a fleet at each level, under the labels that series of this level carry."""
 
@@ -172,7 +178,7 @@ class Owners:
         elif level in BY_JOB:
             return self._by_job((*target, *BY_JOB[level]), since)
         else:
-            keys = WHO if level in {"node_team", "team_user_model"} else (level,)
+            keys = {"node_team": WHO, "consumer": ("team", "user")}.get(level, level.split("_"))
             return self._by_who((*target, *keys), since)
         return ((names, load.late(since)) for names, load in found)
 

@@ -102,6 +102,7 @@ _FACTS = {  # of a job, recorded or not
     "gpu_job_info_timestamp_seconds": "seen",
     "gpu_job_state_code": "code",
     "gpu_job_utilization": "used",
+    "gpu_job_gpus": "gpus",
 }
 _WORDS = {"currency": CURRENCY, "tariff": "day", "reason": "idle", "limit": "slowdown", "timezone": "UTC"}
 _VALUES = {  # of a healthy fleet: nothing else but names and successes is other than 0

@@ -130,7 +130,7 @@ class Page:
                 found = _values(session.ask(question), variable)
                 values[variable["name"]] = _chosen(variable, found)
             elif variable["type"] != "datasource":
-                values[variable["name"]] = _option(variable, span)
+                values[variable["name"]] = _chosen(variable, str(variable.get("query", "")).split(","))
         for panel in self._panels:
             for target in panel.get("targets", []):
                 yield from self._of_target(panel, target, span, values)
@@ -179,12 +179,6 @@ def _values(data: Any, variable: Json) -> list[str]:  # noqa: ANN401 - JSON
         found = [re.search(pattern.replace("?<", "?P<"), value) for value in data]
         return [(match.groups() or (match[0],))[0] for match in found if match]
     return list(data)
-
-
-def _option(variable: Json, span: Span) -> str:
-    """Of a list of lengths of time, the one that is the page's; of anything else, what is chosen."""
-    options = [option.strip() for option in str(variable.get("query", "")).split(",")]
-    return next((text for text in options if seconds(text) == span.length_s), _chosen(variable, options))
 
 
 def _chosen(variable: Json, found: list[str]) -> str:

@@ -38,7 +38,7 @@ PAIRS = (
     ),
     Pair(
         "cost by team",
-        "sum by (team, currency) (sum_over_time(team_user_model:gpu_cost:increase1h[R]))",
+        "sum by (team, currency) (sum_over_time(consumer:gpu_cost:increase1h[R]))",
         "sum by (team, currency) (increase(gpu_team_cost_total[R]))",
     ),
     Pair(

@@ -48,7 +48,7 @@ def _hurried(folder: Path, longest_s: int) -> tuple[list[str], dict[str, Group]]
     return files, groups
 
 
-def evaluated(folder: Path, agents: Agents, length_s: float) -> tuple[list[Group], list[str]]:
+def evaluated(folder: Path, agents: Agents, length_s: float, program: str) -> tuple[list[Group], list[str]]:
     """Scrape the fleet and evaluate its rules for so long: the groups, and the alerts that they raised."""
     files, groups = _hurried(folder, int(length_s) // 60 * 60)
     with agents.serving() as port:
@@ -57,7 +57,7 @@ def evaluated(folder: Path, agents: Agents, length_s: float) -> tuple[list[Group
             "rule_files": files,
             "scrape_configs": agents.scrape_configs(port),
         }
-        with prometheus(folder, config) as server:
+        with prometheus(folder, config, program=program) as server:
             until = time.monotonic() + length_s
             while time.monotonic() < until:
                 time.sleep(POLL_S)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 
 from month.data import PRICES, SLOT_MS, SLOTS_A_DAY, Floats
-from month.loads import MEASURES, SLOT_S, Load, Names, Owners, times
+from month.loads import MEASURES, SLOT_S, Load, Names, Owners, knows, times
 from month.names import ABSENT, PARTS, SCRAPE_MS, Recipe, recipe
 from month.tsdb import Line
 
@@ -31,7 +31,7 @@ class Series:
         wanted: dict[tuple[str, int], list[Recipe]] = {}
         for name in sorted(set(names) - ABSENT):
             how = recipe(name, self._steps_ms.get(name, SCRAPE_MS))
-            if how is None:
+            if how is None or not knows(how.level):
                 self.unknown.add(name)
             else:
                 wanted.setdefault((how.level, self._since[name]), []).append(how)
@@ -87,6 +87,7 @@ class Series:
             "info": [(always, 0, [1.0] * length)],
             "seen": [(always, 0, [begin_s + n * SLOT_S for n in range(length)])],
             "start": [(always, 0, [begin_s] * length)],
+            "gpus": [(always, 0, [max(load.seconds) / SLOT_S] * length)],
             "used": [(always, 0, [sum(load.busy) / sum(load.seconds)] * length)],
             "code": [(always, 0, [1.0] * ran + [CODES[ended["state"]]] * (length - ran))],
             "end": [(always, ran, [begin_s + ran * SLOT_S] * (length - ran))],

@@ -31,8 +31,19 @@ class Server:
     pid: int
 
 
+def version(program: str) -> str:
+    """Which Prometheus this is. Raises SystemExit if there is none."""
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"{program}: {error}") from None
+    return (said.stdout + said.stderr).split("version ")[1].split("+")[0].split(" ")[0]
+
+
 @contextmanager
-def prometheus(folder: Path, config: object, *, cold: bool = False) -> Iterator[Server]:
+def prometheus(
+    folder: Path, config: object, *, program: str = "prometheus", cold: bool = False
+) -> Iterator[Server]:
     """Run Prometheus on folder/data until the block ends; cold: with none of its blocks in the page cache."""
     data = folder / "data"
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -40,7 +51,7 @@ def prometheus(folder: Path, config: object, *, cold: bool = False) -> Iterator[
         _forget(data)
     port = free_port()
     command = [
-        *("prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={data}"),
+        *(program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={data}"),
         *(f"--storage.tsdb.retention.time={RETENTION}", f"--web.listen-address=127.0.0.1:{port}"),
         *("--query.timeout=10m", "--log.level=warn"),
     ]

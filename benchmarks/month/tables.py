@@ -10,13 +10,12 @@ from month.rules import LIMIT, Group
 from month.timing import LIMIT_MS, Times
 
 Asked = Mapping[str, list[Times]]  # by range
-TEXT_WIDTH = 100
+QUIET = 0.05
 
 
-def machine(load: float) -> None:
+def machine() -> None:
     """On what."""
-    busy = "" if load < 0.5 else ", so that figures are too high"
-    print(f"{os.cpu_count()} cores, {platform.machine()}; load {load:.2f} at the start{busy}\n")
+    print(f"{os.cpu_count()} cores, {platform.machine()}\n")
 
 
 def filled(gpus: int, samples: int, size: int, took_s: float, unknown: list[str]) -> None:
@@ -29,9 +28,15 @@ def filled(gpus: int, samples: int, size: int, took_s: float, unknown: list[str]
         print(f"  no data for {', '.join(unknown)}: the times of what reads it mean nothing")
 
 
-def rules(groups: Iterable[Group], raised: list[str], gpus: int) -> bool:
+def others(what: str, share: float) -> None:
+    """How far the figures can be believed."""
+    busy = "" if share < QUIET else ": too much, the figures are too high"
+    print(f"  {what}; others took {share:.0%} of the cores meanwhile{busy}", flush=True)
+
+
+def rules(groups: Iterable[Group], raised: list[str], of: str) -> bool:
     """Groups of rules; whether all are quick enough."""
-    print(f"\nrule groups at {gpus} GPUs, scraped all the while\n")
+    print(f"\nrule groups at {of}, scraped all the while\n")
     print("| group | interval | evaluations | samples | median | slowest | of the interval |")
     print("|---|---|---|---|---|---|---|")
     worst = 0.0
@@ -45,9 +50,9 @@ def rules(groups: Iterable[Group], raised: list[str], gpus: int) -> bool:
     return worst <= LIMIT
 
 
-def curve(sizes: Mapping[int, Asked]) -> bool:
+def curve(sizes: Mapping[int, Asked], version: str) -> bool:
     """The slowest question of each page and range by number of GPUs; whether all are quick enough."""
-    print("\nslowest question of a page, p95\n")
+    print(f"\nslowest question of a page, p95, Prometheus {version}\n")
     spans = list(next(iter(sizes.values())))
     print("| GPUs |", " | ".join(f"{page} {span}" for page in _pages(sizes) for span in spans), "|")
     print("|" + "---|" * (1 + len(spans) * len(_pages(sizes))))
@@ -85,9 +90,9 @@ def _power(points: Mapping[int, float]) -> str:
     return f"{math.exp(mean_y - slope * mean_x):.3g} ms x GPUs^{slope:.2f}"
 
 
-def questions(asked: Asked, gpus: int) -> None:
+def questions(asked: Asked, of: str) -> None:
     """Every question at one size."""
-    print(f"\nevery question at {gpus} GPUs: p50 / p95 / cold / CPU in ms\n")
+    print(f"\nevery question at {of}: p50 / p95 / cold / CPU in ms\n")
     spans = list(asked)
     print("| question |", " | ".join(f"{span}, limit {LIMIT_MS[span]:.0f}" for span in spans), "|")
     print("|" + "---|" * (1 + len(spans)))
@@ -109,9 +114,9 @@ def questions(asked: Asked, gpus: int) -> None:
         print(f"\nover its limit: {asker}\n    {text}")
 
 
-def against_raw(sizes: Mapping[int, Mapping[str, list[Compared]]]) -> None:
+def against_raw(sizes: Mapping[int, Mapping[str, list[Compared]]], version: str) -> None:
     """The same questions with and without recording rules."""
-    print("\nthe same asked of raw series: ms with rules, ms raw, difference of the answers\n")
+    print(f"\nthe same asked of raw series: ms with rules, ms raw, difference; Prometheus {version}\n")
     print("| question | range |", " | ".join(f"{gpus} GPUs" for gpus in sizes), "| raw |")
     print("|" + "---|" * (3 + len(sizes)))
     some = next(iter(sizes.values()))
@@ -123,6 +128,6 @@ def against_raw(sizes: Mapping[int, Mapping[str, list[Compared]]]) -> None:
             print(f"| {pair.asked} | {span} |", " | ".join(cells), f"| {law} |")
 
 
-def end(took_s: float, load: float) -> None:
-    """How long it took, and whether others used the cores meanwhile."""
-    print(f"\n{took_s / 60:.1f} min; load at the end {load:.2f}, of which this program's own is 1 to 2")
+def end(took_s: float) -> None:
+    """How long it took."""
+    print(f"\n{took_s / 60:.1f} min")

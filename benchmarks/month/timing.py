@@ -1,10 +1,12 @@
 """How long Prometheus takes for a question: the first time after a start, and again and again."""
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from measure import cpu_seconds
 from month.pages import Page, Question, Session, Span
@@ -13,6 +15,24 @@ DAY_S = 86_400
 SPANS_S = {"24 h": DAY_S, "7 d": 7 * DAY_S, "30 d": 30 * DAY_S}
 LIMIT_MS = {"24 h": 50.0, "7 d": 50.0, "30 d": 200.0}
 WARM_UPS = 1  # after the first opening
+
+
+class Others:
+    """What other programs took of the cores since this began: more than a little, and times are too high."""
+
+    def __init__(self) -> None:
+        self._began_s, self._taken_s = time.monotonic(), _others_s()
+
+    @property
+    def share(self) -> float:
+        """Part of all cores. Programs that this one started must have ended."""
+        return (_others_s() - self._taken_s) / (time.monotonic() - self._began_s) / (os.cpu_count() or 1)
+
+
+def _others_s() -> float:
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    busy = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return busy - sum(os.times()[:4])
 
 
 @dataclass

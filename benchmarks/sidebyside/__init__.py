@@ -1,0 +1,1 @@
+"""Every exporter that PyPI or Debian offers beside gputally, on the same fake driver."""
