@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import fields
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -11,17 +13,19 @@ import click
 import pytest
 
 import gputally
-from gputally.cli import COMMANDS, REPORT_VARIABLES, RUN_VARIABLES
+from gputally.cli import COMMANDS, OFFERS_VARIABLES, REPORT_VARIABLES, RESERVATIONS_VARIABLES, RUN_VARIABLES
 from gputally.cli.node import node
 from gputally.cli.options import VARIABLES, combine
 from gputally.cli.site import site
 from gputally.config.durations import format_ns
 from gputally.config.settings import NodeSettings, SiteSettings
+from tests.release.built import committed
 
 REPOSITORY = Path(gputally.__file__).parents[2]
 CONFIGURATION = REPOSITORY / "docs" / "configuration.md"
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-_LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+ARCHITECTURE = REPOSITORY / "docs" / "architecture.md"
+PAGES = [REPOSITORY / name for name in committed() if name.endswith(".md")]
+_LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")  # pictures, too
 
 
 @cache
@@ -37,7 +41,7 @@ def anchors(path: Path) -> set[str]:
     return made | set(re.findall(r'(?:id|name)="([^"]+)"', path.read_text()))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_every_link_of_the_manual_leads_to_a_file_or_heading_that_is_there(page):
     for target in _LINK.findall(prose(page)):
         if re.match(r"https?://|mailto:", target):
@@ -52,6 +56,26 @@ def test_every_link_of_the_manual_leads_to_a_file_or_heading_that_is_there(page)
 def test_the_readme_leads_to_every_page_of_the_manual():
     linked = {target.partition("#")[0] for target in _LINK.findall(prose(REPOSITORY / "README.md"))}
     assert {f"docs/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")} <= linked
+
+
+def test_the_page_on_architecture_names_files_that_are_there():
+    """A folder ends in a slash; a bare name is that of a file in a folder that stands before it."""
+    files = committed()
+    named = set(re.findall(r"`([\w./*-]+(?:/|\.(?:py|yml|md|toml)))`", prose(ARCHITECTURE)))
+    for name in named:
+        pattern = name + "*" * name.endswith("/")
+        places = (pattern, f"exporter/gputally/{pattern}", *([f"*/{name}"] if "/" not in name else []))
+        assert name == "gputally.yml" or any(fnmatch(f, one) for f in files for one in places), name
+    assert len(named) > 50
+
+
+def test_the_page_on_architecture_has_the_layers_that_the_linter_keeps():
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    spelled = " > ".join(layer.replace(" | ", "`, `").join("``") for layer in layers)
+    assert spelled in ARCHITECTURE.read_text()
 
 
 def rows() -> dict[str, str]:
@@ -130,14 +154,17 @@ def test_every_signal_and_exit_status_is_explained():
 
 
 def test_what_the_shipped_files_set_are_variables_that_exist():
+    ours = VARIABLES | {*RUN_VARIABLES, *REPORT_VARIABLES, *OFFERS_VARIABLES, *RESERVATIONS_VARIABLES}
+    for path in (REPOSITORY / "grafana" / "provisioning").rglob("*.yml"):  # Grafana's, of which we tell it
+        ours |= set(re.findall(r"\$(GPUTALLY_\w+)", path.read_text()))
     places = [*PAGES, REPOSITORY / "exporter" / "Dockerfile"]
     places += [path for path in (REPOSITORY / "systemd").iterdir() if path.is_file()]
     for path in places:
         named = set(re.findall(r"\bGPUTALLY_[A-Z_]+[A-Z]\b", path.read_text()))
-        assert named <= VARIABLES | set(RUN_VARIABLES) | set(REPORT_VARIABLES), path.name
+        assert named <= ours, path.name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_commands_in_the_manual_are_commands_of_the_program_and_the_makefile(page):
     makefile = (REPOSITORY / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
@@ -147,7 +174,7 @@ def test_commands_in_the_manual_are_commands_of_the_program_and_the_makefile(pag
         r"`make ([a-z-]+)", prose(page)
     ):
         assert target in targets, f"{page.name}: make {target}"
-    for command in re.findall(r"^gputally ([a-z]+)", code, re.MULTILINE) + re.findall(
-        r"`gputally ([a-z]+)", prose(page)
+    for command in re.findall(r"^gputally ([a-z-]+)", code, re.MULTILINE) + re.findall(
+        r"`gputally ([a-z-]+)", prose(page)
     ):
         assert command in COMMANDS, f"{page.name}: gputally {command}"

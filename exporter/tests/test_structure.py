@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
 import gputally
+from tests.release.built import committed
 
 PACKAGE = Path(gputally.__file__).parent
 REPOSITORY = PACKAGE.parents[1]
@@ -64,15 +64,7 @@ def modules() -> dict[str, ast.Module]:
 @cache
 def tracked() -> tuple[Path, ...]:
     """Every file that is or would be committed."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    files = (REPOSITORY / name for name in listed.stdout.split("\0") if name)
-    return tuple(path for path in files if path.is_file())
+    return tuple(REPOSITORY / name for name in committed())
 
 
 def dotted(node: ast.AST) -> str:

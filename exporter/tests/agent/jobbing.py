@@ -187,6 +187,7 @@ def settled(running: RunningAgent, *gpus: FakeGpu) -> Scrape:
     """No power any more, and all that was used is counted."""
     for gpu in gpus:
         gpu.power = IDLE
+    time.sleep(max(2 * gpu.raw.energy_step_ns / 1e9 for gpu in gpus))  # the counter has one more step to make
     return running.wait_until(lambda s: all(is_up(s, g) and counted_mj(s, g) == true_mj(g) for g in gpus))
 
 

@@ -35,6 +35,7 @@ class RunningAgent:
     leaves the state out.
     """
 
+    program: Path | None = None  # another than PROGRAM, which tests replace as well
     command = "node"
     defaults: Mapping[str, str] = {
         "--web.listen-address": "127.0.0.1:0",
@@ -69,7 +70,7 @@ class RunningAgent:
         self._log_from = len(self.log)
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [PROGRAM, self.command, *self.flags],
+                [self.program or PROGRAM, self.command, *self.flags],
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

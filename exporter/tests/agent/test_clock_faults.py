@@ -67,6 +67,7 @@ STEPS = {
 }
 
 
+@pytest.mark.fault("clock-steps")
 def test_a_wall_clock_that_steps_or_drifts_moves_time_stamps_and_no_counter(
     agent: Callable[..., RunningAgent], cards: tuple[FakeGpu, FakeGpu], preload: Preload
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_wall_clock_that_steps_or_drifts_moves_time_stamps_and_no_counter(
     assert_exact(running, [cards[0]])
 
 
+@pytest.mark.fault("machine-sleeps")
 def test_after_ten_minutes_of_sleep_the_drivers_counter_is_believed_and_a_guess_is_not_made(
     agent: Callable[..., RunningAgent], cards: tuple[FakeGpu, FakeGpu], preload: Preload
 ) -> None:
@@ -135,6 +137,7 @@ def test_after_ten_minutes_of_sleep_the_drivers_counter_is_believed_and_a_guess_
     assert scrape.value("gputally_sample_gaps_total") == 1
 
 
+@pytest.mark.fault("clock-steps")
 def test_a_restart_on_the_other_side_of_a_step_goes_on_from_the_same_counters(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, preload: Preload
 ) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent.metering import add_idle, assert_exact, is_up, load
 from tests.fakenvml import Constant, Process
 
@@ -60,6 +62,7 @@ def success(scrape: Scrape, collector: str) -> float | None:
     return scrape.value("gputally_collector_success", collector=collector)
 
 
+@pytest.mark.fault("collector-raises")
 def test_no_exception_of_a_collector_costs_more_than_what_it_collects(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ def down_reason(scrape: Scrape, gpu: str) -> str | None:
     return scrape.label("gpu_down_info", "reason", gpu=gpu)
 
 
+@pytest.mark.fault("driver-lost")
 def test_when_the_whole_driver_fails_everything_is_down_and_comes_back_by_itself(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -121,6 +122,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         return dict(zip(LACKING, built, strict=True))
 
 
+@pytest.mark.fault("driver-old")
 def test_functions_that_an_old_driver_lacks_cost_their_families_only(
     agent: Callable[..., RunningAgent],
     new_agent: Callable[..., RunningAgent],

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, true_mj, uuid_of
 from tests.fakenvml import Constant, Square
@@ -29,6 +32,7 @@ def age(scrape: Scrape, gpu: str) -> float:
     return sample - reading
 
 
+@pytest.mark.fault("driver-call-hangs")
 def test_a_hung_power_call_costs_that_gpu_alone_and_its_energy_is_booked_when_it_returns(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -79,6 +83,29 @@ def test_a_hung_power_call_costs_that_gpu_alone_and_its_energy_is_booked_when_it
     )
 
 
+@pytest.mark.fault("scrapes-parallel")
+def test_fifty_scrapes_at_once_while_a_gpu_hangs_read_the_same_in_time(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
+) -> None:
+    """F25: they wait for no driver, and within a tick each gets the very same bytes."""
+    first, second = add_idle(fake_nvml, "full", "a100")
+    running = agent("--sample.interval=1s")
+    running.wait_until(lambda s: is_up(s, first) and is_up(s, second))
+    fake_nvml.fault(POWER, gpu=1, hang=True)
+    fake_nvml.wait_for_hang(POWER, gpu=1)
+    running.wait_until(lambda s: not is_up(s, second))
+    began = time.monotonic()
+    with ThreadPoolExecutor(50) as scrapers:
+        scrapes = list(scrapers.map(lambda _: running.scrape(), range(400)))
+    ticks = int(time.monotonic() - began) + 2  # that there may have been meanwhile
+    took = sorted(scrape.seconds for scrape in scrapes)
+    assert {scrape.status for scrape in scrapes} == {200}
+    assert took[len(took) * 9 // 10] < 0.5  # of fifty at once, whose clients have the same two cores
+    assert len({scrape.body for scrape in scrapes}) <= ticks
+    assert all(not is_up(scrape, second) for scrape in scrapes[::100])
+
+
+@pytest.mark.fault("driver-scan-hangs")
 def test_a_gpu_that_is_pulled_out_and_whose_event_set_cannot_be_freed_stops_nobody(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -98,6 +125,7 @@ def test_a_gpu_that_is_pulled_out_and_whose_event_set_cannot_be_freed_stops_nobo
     assert_exact(running, (first, second))
 
 
+@pytest.mark.fault("driver-open-hangs")
 def test_a_driver_that_hangs_while_it_is_opened_leaves_the_exporter_answering(
     new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -127,6 +155,7 @@ def test_a_driver_that_hangs_while_it_is_opened_leaves_the_exporter_answering(
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("driver-scan-hangs")
 def test_a_hung_search_for_changes_stops_no_metering_not_even_when_asked_to_let_go(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -156,6 +185,7 @@ def read_at(scrape: Scrape, gpu: FakeGpu) -> float:
     return scrape.value("gpu_last_reading_timestamp_seconds", uuid=uuid_of(gpu)) or 0.0
 
 
+@pytest.mark.fault("signals-storm")
 def test_the_end_does_not_wait_for_a_hung_call_and_loses_nothing(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:

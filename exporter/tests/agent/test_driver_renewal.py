@@ -7,6 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load
 from tests.fakenvml import Constant, Process, Square, build
 
@@ -25,6 +27,7 @@ def version(scrape: Scrape) -> str | None:
     return scrape.label("gpu_driver_info", "driver_version")
 
 
+@pytest.mark.fault("driver-blocks-reset")
 def test_on_request_the_driver_is_let_go_for_a_while_and_what_was_used_is_booked_afterwards(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -40,10 +43,12 @@ def test_on_request_the_driver_is_let_go_for_a_while_and_what_was_used_is_booked
         assert fake_nvml.raw.event_sets == 0
         fake_nvml.reset_calls()
         down = running.wait_until(lambda s: not any(is_up(s, gpu) for gpu in gpus))
-        while fake_nvml.open_inits == 0:
-            assert sum(fake_nvml.calls_by_function().values()) <= 2 * fake_nvml.calls("nvmlInitWithFlags")
+        quiet = fake_nvml.calls_by_function()
+        while fake_nvml.open_inits == 0:  # looked at after each count, which is so of the time before
+            assert quiet.keys() <= {"nvmlInitWithFlags", "nvmlShutdown"}
             assert time.monotonic() - let_go_at < 10
             time.sleep(0.01)
+            quiet = fake_nvml.calls_by_function()
         assert time.monotonic() - let_go_at > 1.8
         back = running.wait_until(lambda s: all(is_up(s, gpu) for gpu in gpus))
     watch.assert_served()
@@ -61,6 +66,7 @@ def test_on_request_the_driver_is_let_go_for_a_while_and_what_was_used_is_booked
     assert fake_nvml.raw.event_sets == 0  # at the end everything is given back as well
 
 
+@pytest.mark.fault("driver-blocks-reset")
 def test_a_second_request_while_the_driver_is_not_there_keeps_it_away(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -79,6 +85,7 @@ def test_a_second_request_while_the_driver_is_not_there_keeps_it_away(
     assert fake_nvml.calls("nvmlInitWithFlags") == attempts + 1
 
 
+@pytest.mark.fault("driver-upgraded")
 def test_a_driver_upgraded_underneath_is_taken_up_when_it_can_be_and_by_the_same_process_id(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -146,6 +153,7 @@ def _install(library: Path, where: Path) -> None:
     new.replace(where)
 
 
+@pytest.mark.fault("driver-crashes")
 def test_a_driver_that_crashes_in_the_process_list_is_metered_without_it(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:

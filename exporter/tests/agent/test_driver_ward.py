@@ -130,6 +130,7 @@ def test_a_healthy_card_among_sick_ones_is_metered_exactly(ward: Ward) -> None:
     assert_exact(ward.agent, [ward.cards["healthy"]])
 
 
+@pytest.mark.fault("counter-dips")
 def test_a_counter_that_dips_is_held_until_it_has_caught_up(ward: Ward) -> None:
     """F11: a fall that is too small for a reload; what comes after it is counted once."""
     assert ward.source("dips") == ("counter", "")
@@ -139,6 +140,7 @@ def test_a_counter_that_dips_is_held_until_it_has_caught_up(ward: Ward) -> None:
     assert_exact(ward.agent, [ward.cards["dips"]])
 
 
+@pytest.mark.fault("counter-restarts")
 def test_a_counter_that_begins_anew_loses_no_more_than_a_tick(ward: Ward) -> None:
     """F11: back to 0, as after a reload of the driver."""
     assert -1.5 * TICK_MJ < ward.error_mj("resets") < 0.1 * TICK_MJ
@@ -148,6 +150,7 @@ def test_a_counter_that_begins_anew_loses_no_more_than_a_tick(ward: Ward) -> Non
     assert (ward.value("gpu_energy_unmeasured_seconds_total", "resets") or 0) > 0
 
 
+@pytest.mark.fault("counter-leaps")
 def test_a_leap_of_a_counter_is_clamped(ward: Ward) -> None:
     """F11: +1e12 J."""
     assert abs(ward.error_mj("leaps")) < 0.02 * ward.cards["leaps"].energy_mj()
@@ -155,6 +158,7 @@ def test_a_leap_of_a_counter_is_clamped(ward: Ward) -> None:
     assert (ward.value("gpu_energy_clamped_joules_total", "leaps") or 0) > 0.99e12
 
 
+@pytest.mark.fault("counter-ends")
 @pytest.mark.parametrize(
     ("card", "source"), [("freezes", ("average", "frozen")), ("ends", ("samples", "not_supported"))]
 )
@@ -165,6 +169,7 @@ def test_where_the_counter_ends_power_takes_over(ward: Ward, card: str, source: 
     assert ward.value("gpu_energy_clamped_joules_total", card) == 0
 
 
+@pytest.mark.fault("gpu-lost")
 def test_a_lost_card_shows_its_counters_and_no_reading(ward: Ward) -> None:
     """F4: and when it is found again, all the energy of the meantime is booked."""
     lost = ward.cards["lost"]
@@ -187,6 +192,7 @@ def test_a_lost_card_shows_its_counters_and_no_reading(ward: Ward) -> None:
     assert_exact(ward.agent, [lost])
 
 
+@pytest.mark.fault("value-impossible")
 def test_impossible_values_are_dropped_and_counted_and_never_shown(ward: Ward) -> None:
     """F10: no gauge repeats what it was before, and energy is unaffected."""
     dropped = {
@@ -215,6 +221,7 @@ def test_impossible_values_are_dropped_and_counted_and_never_shown(ward: Ward) -
     assert_exact(ward.agent, [ward.cards[card] for card in ("busy", "memory", "power")])
 
 
+@pytest.mark.fault("mig-resliced")
 def test_slicing_begins_and_ends_partition_series_while_the_board_goes_on_counting(ward: Ward) -> None:
     """F14: one card is sliced, one sliced anew between two looks, and one made whole."""
     boards = ("whole", "sliced", "divided")

@@ -47,6 +47,7 @@ def known_port(monkeypatch: pytest.MonkeyPatch) -> int:
     return port
 
 
+@pytest.mark.fault("environment-bare")
 def test_a_bare_environment_is_enough(new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml) -> None:
     """F34: no HOME, no PATH, no locale, a time zone that does not exist."""
     (gpu,) = add_idle(fake_nvml, "full")
@@ -59,6 +60,7 @@ def test_a_bare_environment_is_enough(new_agent: Callable[..., RunningAgent], fa
     assert running.terminate()[0] == 0
 
 
+@pytest.mark.fault("streams-closed")
 @pytest.mark.parametrize("streams", ["<&- >&- 2>&-", "2>/dev/full >/dev/full"], ids=["none", "full"])
 def test_closed_or_full_standard_streams_are_no_reason_to_fail(
     streams: str,
@@ -80,6 +82,7 @@ def test_closed_or_full_standard_streams_are_no_reason_to_fail(
     assert running.terminate()[0] == 0
 
 
+@pytest.mark.fault("descriptors-out")
 def test_few_descriptors_are_enough(agent: Callable[..., RunningAgent], fake_nvml: FakeNvml) -> None:
     """With room for hardly any file, metering goes on, and comes back to normal with it."""
     (gpu,) = add_idle(fake_nvml, "full")
@@ -99,6 +102,7 @@ def test_few_descriptors_are_enough(agent: Callable[..., RunningAgent], fake_nvm
 # addresses
 
 
+@pytest.mark.fault("port-taken")
 def test_a_port_that_is_taken_ends_the_start_with_one_line_and_no_trace(
     new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -120,6 +124,7 @@ def test_a_port_that_is_taken_ends_the_start_with_one_line_and_no_trace(
     assert not running.lines("Traceback")
 
 
+@pytest.mark.fault("port-taken")
 def test_an_address_of_another_machine_ends_the_start_with_one_line(
     new_agent: Callable[..., RunningAgent],
 ) -> None:
@@ -188,6 +193,7 @@ def manager() -> Iterator[Callable[[str], Manager]]:
         one.socket.close()
 
 
+@pytest.mark.fault("driver-open-hangs")
 def test_a_service_manager_hears_that_we_are_ready_alive_and_stopping_even_if_the_driver_hangs(
     new_agent: Callable[..., RunningAgent],
     fake_nvml: FakeNvml,
@@ -223,6 +229,7 @@ def test_a_service_manager_may_listen_at_an_abstract_address(
     assert listening.told() == "READY=1"
 
 
+@pytest.mark.fault("manager-deaf")
 def test_a_service_manager_that_is_gone_is_no_error(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -232,6 +239,7 @@ def test_a_service_manager_that_is_gone_is_no_error(
     assert running.terminate()[0] == 0
 
 
+@pytest.mark.fault("environment-bare")
 def test_a_working_folder_that_is_gone_is_no_reason_to_fail(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, shell: Callable[[str], None]
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, uuid_of
 from tests.fakenvml import Constant, Square
 
@@ -34,6 +36,7 @@ def events(scrape: Scrape, gpu: FakeGpu) -> dict[str, float]:
     return {dict(labels)["event"]: count for labels, count in found.items() if count}
 
 
+@pytest.mark.fault("gpu-unplugged")
 def test_a_gpu_pulled_out_and_put_back_at_another_index_keeps_its_counters(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -74,6 +77,7 @@ def test_a_gpu_pulled_out_and_put_back_at_another_index_keeps_its_counters(
     assert_exact(running, (first, second, third))
 
 
+@pytest.mark.fault("gpu-unplugged")
 def test_a_gpu_that_has_left_stays_gone_whatever_its_last_call_comes_to(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:

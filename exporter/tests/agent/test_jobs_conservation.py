@@ -50,6 +50,7 @@ def occupy(running: RunningAgent, gpu: FakeGpu, programs: Programs, names: str) 
     return wait_for_jobs(running, *children)
 
 
+@pytest.mark.fault("agent-down")
 @pytest.mark.parametrize("orderly", [True, False], ids=["SIGTERM", "SIGKILL"])  # three crashes are too many
 def test_what_is_used_while_the_agent_is_down_is_nobodys_and_jobs_go_on(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs, orderly: bool
@@ -99,6 +100,7 @@ def test_what_is_used_while_the_agent_is_down_is_nobodys_and_jobs_go_on(
     assert job_mj(last, through) + nobodys_mj(last, "exporter_down", gpu) == true_mj(gpu)
 
 
+@pytest.mark.fault("driver-crashes")
 def test_after_three_crashes_the_driver_is_not_asked_for_processes_and_jobs_are_kept(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs
 ) -> None:
@@ -177,6 +179,7 @@ def test_faults_of_driver_and_gpus_lose_and_double_nothing(
     assert len(watch.scrapes) > 5
 
 
+@pytest.mark.fault("driver-call-hangs")
 @pytest.mark.parametrize("watts", [0, 200])
 def test_a_job_goes_on_over_a_hang_with_the_same_processes_and_pays_for_it(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs, watts: int

@@ -33,6 +33,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     made.stop()
 
 
+@pytest.mark.fault("agent-resets")
 def test_finished_jobs_are_known_to_the_millijoule_and_no_counter_was_ever_reset(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs, prometheus: Prometheus
 ) -> None:

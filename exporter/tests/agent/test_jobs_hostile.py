@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent.jobbing import (
     Programs,
     assert_all_conserved,
@@ -40,6 +42,7 @@ def jobs(scrape: Scrape) -> set[str]:
     return {dict(labels)["job_id"] for labels in scrape.series("gpu_job_info")}
 
 
+@pytest.mark.fault("process-crowd")
 def test_ten_thousand_strangers_are_one_party_and_cost_nobody_a_scrape(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs
 ) -> None:
@@ -68,6 +71,7 @@ def test_ten_thousand_strangers_are_one_party_and_cost_nobody_a_scrape(
     assert job_mj(last, others) == true_mj(quiet)
 
 
+@pytest.mark.fault("process-crowd")
 def test_more_jobs_than_are_published_stand_together_and_nothing_of_theirs_is_lost(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs
 ) -> None:
@@ -102,6 +106,7 @@ def test_more_jobs_than_are_published_stand_together_and_nothing_of_theirs_is_lo
     assert max(len(scrape.body) for scrape in watch.scrapes) < 4e6
 
 
+@pytest.mark.fault("process-secrets")
 def test_a_secret_of_a_job_is_nowhere_in_what_the_exporter_shows_or_keeps(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs, tmp_path: Path
 ) -> None:

@@ -156,6 +156,7 @@ def test_a_command_under_gputally_run_has_names_and_an_end_with_its_status(
     assert sum(later.series("gpu_team_energy_joules_total", model="llama").values()) > 0
 
 
+@pytest.mark.fault("wrapper-killed")
 def test_a_wrapped_command_that_is_asked_to_end_is_cancelled_and_one_whose_wrapper_is_killed_has_ended(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs, runs: Path
 ) -> None:
@@ -222,6 +223,7 @@ def test_the_next_process_on_a_gpu_does_not_charge_the_one_before(
     reuse(fake_nvml, gpu, running, programs, same_pid=False)
 
 
+@pytest.mark.fault("pid-reused")
 @pytest.mark.skipif(not may_choose_pids(), reason="only root of the host may choose a PID (ns_last_pid)")
 def test_a_process_with_the_pid_of_one_that_is_gone_is_another_job(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs
@@ -233,6 +235,7 @@ def test_a_process_with_the_pid_of_one_that_is_gone_is_another_job(
     reuse(fake_nvml, gpu, running, programs, same_pid=True)
 
 
+@pytest.mark.fault("gpu-lost")
 def test_a_gpu_that_is_lost_with_its_job_and_returns_without_it_owes_the_job_nothing(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs
 ) -> None:

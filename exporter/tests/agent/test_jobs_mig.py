@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["programs"]
 
 
+@pytest.mark.fault("mig-resliced")
 def test_on_a_mig_board_parts_and_what_is_unused_sum_to_the_board(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs
 ) -> None:

@@ -50,6 +50,7 @@ def used(
     return running, job
 
 
+@pytest.mark.fault("state-disk")
 @pytest.mark.parametrize("failing_s", [1.0, NOT_TRUSTED_S + 2.0])
 def test_killed_while_the_state_could_not_be_written(
     used: tuple[RunningAgent, str], fake_nvml: FakeNvml, failing_s: float

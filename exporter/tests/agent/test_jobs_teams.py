@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent.jobbing import Programs, assert_all_conserved, job_mj, mj, programs, wait_for_jobs
 from tests.agent.metering import IDLE, add_idle, counted_mj, load, true_mj
 from tests.fakenvml import Constant, Process
@@ -65,6 +67,7 @@ def test_rules_that_are_read_again_hold_for_jobs_that_come_later(
     assert min(teams_mj(scrape).values()) > 0
 
 
+@pytest.mark.fault("claims-forged")
 def test_who_claims_a_team_is_believed_only_where_the_file_lets_him(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, programs: Programs, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def published_at(scrape: Scrape) -> float:
     return scrape.value("gputally_last_sample_timestamp_seconds") or 0.0
 
 
+@pytest.mark.fault("driver-late")
 def test_without_a_driver_the_exporter_tells_about_itself_and_takes_the_driver_when_it_is_installed(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_without_a_driver_the_exporter_tells_about_itself_and_takes_the_driver_w
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("driver-late")
 def test_a_driver_that_is_loaded_late_is_found_by_trying_less_and_less_often(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -79,6 +81,7 @@ def test_a_driver_that_is_loaded_late_is_found_by_trying_less_and_less_often(
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("gpu-crowd")
 @pytest.mark.parametrize("count", [16, 64])
 def test_many_gpus_are_all_metered_at_every_tick_of_250_ms(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, count: int

@@ -166,6 +166,7 @@ def test_sums_hold_in_every_scrape(paying: tuple[RunningAgent, str]) -> None:
         assert_one_sum(scrape)
 
 
+@pytest.mark.fault("agent-killed")
 @pytest.mark.parametrize("down_s", [0.0, LONG_DOWN_S])
 def test_a_kill_takes_nothing_back_and_loses_nothing(
     paying: tuple[RunningAgent, str], fake_nvml: FakeNvml, down_s: float
@@ -187,6 +188,7 @@ def test_a_kill_takes_nothing_back_and_loses_nothing(
     assert_one_sum(quiet(running, fake_nvml))
 
 
+@pytest.mark.fault("agent-down")
 def test_energy_of_the_time_in_which_it_was_down_is_paid_and_nobodys(
     paying: tuple[RunningAgent, str], fake_nvml: FakeNvml
 ) -> None:
@@ -243,6 +245,7 @@ def test_without_a_tariff_everything_says_that_the_price_is_the_default(
     assert_one_sum(scrape)
 
 
+@pytest.mark.fault("state-older")
 def test_a_state_from_before_there_was_money_goes_on(
     paying: tuple[RunningAgent, str], fake_nvml: FakeNvml
 ) -> None:

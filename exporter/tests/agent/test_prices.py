@@ -7,6 +7,8 @@ import signal
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent.metering import add_idle, assert_exact, is_up, load
 from tests.agent.test_driver_renewal import _install, version
 from tests.fakenvml import Constant, build
@@ -73,6 +75,7 @@ def test_a_reload_changes_what_the_next_tick_costs(
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("prices-bad")
 def test_a_file_of_prices_changes_them_by_itself_and_a_bad_one_does_not(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -93,6 +96,7 @@ def test_a_file_of_prices_changes_them_by_itself_and_a_bad_one_does_not(
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("driver-upgraded")
 def test_a_bad_file_of_prices_is_no_end_of_metering_when_the_process_is_to_be_renewed(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:

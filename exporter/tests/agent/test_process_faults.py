@@ -15,7 +15,7 @@ import pytest
 from tests.agent import running as harness
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, uuid_of
 from tests.agent.scraping import Prometheus
-from tests.fakenvml import Process, Square
+from tests.fakenvml import Constant, Process, Square
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,6 +77,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     made.stop()
 
 
+@pytest.mark.fault("gpu-names")
 def test_names_that_are_no_utf_8_and_uuids_that_are_none_cost_nobody_else_a_reading(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -96,6 +97,7 @@ def test_names_that_are_no_utf_8_and_uuids_that_are_none_cost_nobody_else_a_read
     assert_exact(running, [good])
 
 
+@pytest.mark.fault("process-crowd")
 def test_a_list_of_10000_strangers_is_counted_and_never_shown(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_list_of_10000_strangers_is_counted_and_never_shown(
     assert_exact(running, (gpu, other))
 
 
+@pytest.mark.fault("process-crowd")
 def test_more_processes_than_rows_stand_together_as_other_and_their_memory_adds_up(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -137,6 +140,7 @@ def test_more_processes_than_rows_stand_together_as_other_and_their_memory_adds_
     assert scrape.value(ROWS, pid="other", process="other", user="other") == sum(range(1, 7)) << 20
 
 
+@pytest.mark.fault("process-secrets")
 def test_a_secret_of_a_process_is_nowhere_in_what_the_exporter_shows_or_keeps(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -165,6 +169,7 @@ def test_a_secret_of_a_process_is_nowhere_in_what_the_exporter_shows_or_keeps(
         assert canary not in text
 
 
+@pytest.mark.fault("pid-reused")
 def test_a_pid_that_is_given_to_another_process_does_not_keep_the_first_ones_name(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -192,6 +197,22 @@ def test_a_pid_that_is_given_to_another_process_does_not_keep_the_first_ones_nam
     assert len(scrape.series(ROWS)) == 1
 
 
+@pytest.mark.fault("proc-hidden")
+def test_without_proc_nobody_is_named_and_gpus_are_metered_exactly(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
+) -> None:
+    """F42: an empty folder, as a container or hidepid may show it; the driver lists processes still."""
+    (tmp_path / "proc").mkdir()
+    (gpu,) = add_idle(fake_nvml, "full")
+    gpu.set_processes([Process(4248, 1 << 30, sm=50), Process(1, 1 << 20)])
+    running = agent(f"--path.procfs={tmp_path / 'proc'}")
+    load(running, [gpu], Constant(400))
+    scrape = running.wait_until(lambda s: s.value("gputally_collector_success", collector="processes") == 0)
+    assert pids(scrape) == set()
+    assert_exact(running, [gpu])
+    assert len(running.lines("source=node.processes")) == 1
+
+
 def test_switched_off_the_driver_is_not_even_asked(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -204,6 +225,7 @@ def test_switched_off_the_driver_is_not_even_asked(
     assert not [name for name in fake_nvml.calls_by_function() if "Process" in name]
 
 
+@pytest.mark.fault("driver-leaks")
 def test_an_exporter_that_has_grown_too_far_renews_itself_and_counts_on(
     agent: Callable[..., RunningAgent],
     fake_nvml: FakeNvml,
@@ -244,6 +266,7 @@ def test_an_exporter_that_has_grown_too_far_renews_itself_and_counts_on(
     assert not running.lines("foreign code")
 
 
+@pytest.mark.fault("hostile-names")
 def test_hostile_names_reach_a_real_prometheus_as_harmless_text(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path, prometheus: Prometheus
 ) -> None:

@@ -10,6 +10,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, true_mj
 from tests.cli.badconfig import BAD, as_bytes
 from tests.fakenvml import Constant, Square
@@ -43,6 +45,7 @@ def is_paced(scrape: Scrape, seconds: float) -> bool:
     return scrape.value(INTERVAL) == seconds
 
 
+@pytest.mark.fault("signals-storm")
 def test_a_storm_of_stop_signals_is_one_orderly_end(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -66,6 +69,7 @@ def test_a_storm_of_stop_signals_is_one_orderly_end(
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("signals-storm")
 def test_a_stop_signal_during_the_start_ends_it_without_a_trace_of_trouble(
     new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -83,6 +87,7 @@ def test_a_stop_signal_during_the_start_ends_it_without_a_trace_of_trouble(
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("signals-storm")
 def test_a_storm_of_reloads_costs_no_scrape_and_the_last_file_wins(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -108,6 +113,7 @@ def test_a_storm_of_reloads_costs_no_scrape_and_the_last_file_wins(
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("reload-bad")
 def test_bad_files_keep_the_old_configuration_and_say_so(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -180,6 +186,7 @@ def test_a_reload_without_a_file_changes_nothing(
     assert not running.lines("configuration")
 
 
+@pytest.mark.fault("driver-blocks-reset")
 def test_letting_go_of_the_driver_again_and_again_loses_no_energy(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -199,6 +206,7 @@ def test_letting_go_of_the_driver_again_and_again_loses_no_energy(
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("machine-sleeps")
 def test_a_process_that_was_stopped_for_a_while_books_what_was_used_meanwhile(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -214,6 +222,7 @@ def test_a_process_that_was_stopped_for_a_while_books_what_was_used_meanwhile(
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("streams-closed")
 def test_a_reader_of_the_log_that_goes_away_does_not_take_the_exporter_along(
     new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:

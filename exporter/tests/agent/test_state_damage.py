@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, true_mj
+from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, true_mj, uuid_of
 from tests.agent.statefiles import NAMES, Memory, assert_whole
 from tests.fakenvml import Constant
 
@@ -72,6 +72,12 @@ def start_on_copy(
     return running.start()
 
 
+# Of a rate that may have changed: begins at zero, and has often caught up when it is seen (gpustate.held).
+USD_PER_KWH = 0.12  # the default
+MONEY = ("gpu_energy_cost_", "gpu_energy_credit_", "gpu_energy_by_tariff_", "gpu_emissions_")
+
+
+@pytest.mark.fault("state-damaged")
 def test_a_damaged_newest_file_is_replaced_by_the_one_before_and_nothing_falls(
     stopped: tuple[RunningAgent, FakeGpu, Memory], new_agent: Callable[..., RunningAgent]
 ) -> None:
@@ -79,7 +85,12 @@ def test_a_damaged_newest_file_is_replaced_by_the_one_before_and_nothing_falls(
     for name, (damage, word) in DAMAGE.items():
         running = start_on_copy(new_agent, first, lambda folder, damage=damage: damage(folder / NAMES[0]))
         scrape = running.wait_until(lambda s: is_up(s, gpu), what=name)
-        memory.check(scrape, begins_anew=("gpu_team_", "gpu_unattributed_"))
+        memory.check(scrape, begins_anew=("gpu_team_", "gpu_unattributed_", *MONEY))
+        # What began anew is the joules of now at their price, and no cent is invented.
+        joules = scrape.value("gpu_energy_by_tariff_joules_total", uuid=uuid_of(gpu)) or 0.0
+        cost = scrape.value("gpu_energy_cost_total", uuid=uuid_of(gpu))
+        assert cost == pytest.approx(joules * USD_PER_KWH / 3.6e6, rel=1e-9), name
+        assert joules <= (scrape.value("gpu_energy_joules_total", uuid=uuid_of(gpu)) or 0.0), name
         assert scrape.value("gputally_state_recovered") == 1, name
         assert len(running.lines("state recovered")) == 1, name
         assert (running.state_dir / f"{NAMES[0]}.{word}").exists(), name
@@ -87,6 +98,7 @@ def test_a_damaged_newest_file_is_replaced_by_the_one_before_and_nothing_falls(
         running.stop()
 
 
+@pytest.mark.fault("state-foreign")
 def test_when_no_file_is_left_metering_begins_anew_and_what_was_there_is_kept_aside(
     stopped: tuple[RunningAgent, FakeGpu, Memory], new_agent: Callable[..., RunningAgent]
 ) -> None:
@@ -115,6 +127,7 @@ def test_when_no_file_is_left_metering_begins_anew_and_what_was_there_is_kept_as
         running.stop()
 
 
+@pytest.mark.fault("agent-twice")
 def test_a_second_agent_on_the_same_folder_ends_with_one_line_and_harms_nothing(
     agent: Callable[..., RunningAgent], new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:

@@ -60,6 +60,7 @@ def kill_at_random(running: RunningAgent, cards: Iterable[FakeGpu], seed: int) -
     return scrapes
 
 
+@pytest.mark.fault("agent-killed")
 def test_kills_at_random_points_take_nothing_back_and_lose_no_energy(
     new_agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -84,6 +85,7 @@ def test_kills_at_random_points_take_nothing_back_and_lose_no_energy(
         assert not running.lines("state not usable")
 
 
+@pytest.mark.fault("agent-down")
 def test_energy_used_while_the_exporter_was_down_is_booked_when_it_is_back(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml
 ) -> None:
@@ -110,6 +112,7 @@ FAULTS: dict[str, Callable[[Preload], None]] = {
 }
 
 
+@pytest.mark.fault("state-disk")
 def test_a_disk_that_cannot_be_written_stops_no_metering_and_heals_by_itself(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, preload: Preload
 ) -> None:
@@ -152,6 +155,43 @@ def test_a_disk_that_cannot_be_written_stops_no_metering_and_heals_by_itself(
     assert counted_mj(running.wait_until(lambda s: is_up(s, gpu)), gpu) == true_mj(gpu)
 
 
+BUSY = "gpu_busy_seconds_total"
+
+
+@pytest.mark.fault("state-disk")
+def test_killed_after_it_could_not_save_for_long_no_counter_begins_again_where_it_has_been(
+    agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, preload: Preload
+) -> None:
+    """What the card counts goes on, once it can be read; what was integrated begins at zero.
+
+    A counter that went back a little would be added once more by increase(), with all that it shows.
+    """
+    metered, bare = add_idle(fake_nvml, "full", "p100")
+    metered.set(gpu_percent=100)
+    bare.set(gpu_percent=100)
+    running = agent(env=preload.env)
+    load(running, [metered, bare], Constant(400))
+    running.wait_until(lambda s: (counted_mj(s, bare) or 0) > 400_000)
+    preload.fill_disk(0)
+    running.until(lambda: b"unsaved" in (running.state_dir / "lock").read_bytes(), 20, "the folder says so")
+    before = running.wait_until(lambda s: (counted_mj(s, bare) or 0) > 2_000_000)
+    running.kill()
+    preload.heal_disk()
+    fake_nvml.fault("*", code=999)
+    running.start()
+    blind = running.wait_until(lambda s: s.value("gputally_state_write_success") == 1)
+    assert not blind.series("gpu_energy_joules_total") | blind.series(BUSY)
+    running.kill()  # what was saved meanwhile is no more than what was there before
+    running.start()
+    assert not running.scrape().series("gpu_energy_joules_total")
+    fake_nvml.clear("*")
+    after = running.wait_until(lambda s: is_up(s, metered) and is_up(s, bare), 20)
+    assert (counted_mj(after, metered) or 0) >= (counted_mj(before, metered) or 0)
+    assert (counted_mj(after, bare) or 0) < 400_000
+    assert all(seconds < 5 < before.series(BUSY)[gpu] for gpu, seconds in after.series(BUSY).items())
+    assert_exact(running, [metered])
+
+
 @pytest.fixture
 def without_privileges(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Start the program so that permission bits hold for it, even when root runs the tests."""
@@ -164,6 +204,7 @@ def without_privileges(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(harness, "PROGRAM", program)
 
 
+@pytest.mark.fault("state-forbidden")
 @pytest.mark.usefixtures("without_privileges")
 def test_a_folder_without_permission_stops_no_metering_and_is_used_once_it_is_opened(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
@@ -187,6 +228,7 @@ def test_a_folder_without_permission_stops_no_metering_and_is_used_once_it_is_op
     assert_exact(running, [gpu])
 
 
+@pytest.mark.fault("state-forbidden")
 def test_a_missing_folder_is_made_for_this_user_alone(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
@@ -200,6 +242,7 @@ def test_a_missing_folder_is_made_for_this_user_alone(
     }
 
 
+@pytest.mark.fault("state-forbidden")
 def test_a_folder_that_vanishes_is_made_again(
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:

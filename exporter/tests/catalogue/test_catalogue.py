@@ -17,6 +17,10 @@ from gputally.model import (
     SlowReading,
     WebReport,
 )
+from gputally.model.budget import BudgetFigures
+from gputally.model.ledger import LedgerFigures
+from gputally.model.market import MarketFigures
+from gputally.model.reservation import ReservationFigures
 from gputally.model.site import SiteFigures
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +34,10 @@ RECORDS = {
     "report": SelfReport,
     "web": WebReport,
     "site": SiteFigures,
+    "market": MarketFigures,
+    "reservations": ReservationFigures,
+    "budgets": BudgetFigures,
+    "ledger": LedgerFigures,
 }
 
 

@@ -57,7 +57,9 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "gpus: {}\n",
         (
             ":1:1 gpus: unknown key, "
-            "expected one of node, teams, site, tariff, carbon, owned_gpus, alerts, web, log"
+            "expected one of node, teams, site, tariff, carbon, owned_gpus, alerts, market, rentals, plans, "
+            "chargeback, reservations, ledger, bills, budgets, "
+            "web, log"
         ),
     ),
     "unknown key": (

@@ -94,6 +94,27 @@ def test_the_head_of_the_table_says_how_it_is_set_up(check, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("market: {}", "gputally site asks nobody"),
+        ("market: {providers: {akash: {}, vast: {}}}", "gputally site asks vast, akash"),
+        (
+            (
+                "rentals: [{name: a, provider: b, card: l40s-48gb, gpus: 1, usd_per_gpu_hour: 1}]\n"
+                "plans: [{name: a, gpus: 1, card: l40s-48gb, hours: 1}]"
+            ),
+            "rentals: 1; plans: 1",
+        ),
+    ],
+)
+def test_what_the_file_says_of_the_market_is_a_line(check, tmp_path, text, line):
+    (tmp_path / "c.yml").write_text(text)
+    answer = check(f"--config.file={tmp_path / 'c.yml'}")
+    assert answer.status == 0
+    assert re.search(r"^  market +(.*)$", answer.out, re.MULTILINE)[1] == line
+
+
 def test_json_has_the_same_in_fixed_places(check):
     answer = check("--format=json")
     assert answer.status == 0

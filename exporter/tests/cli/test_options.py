@@ -130,7 +130,7 @@ def test_version_is_one_line(tmp_path):
 def test_help_names_every_command_and_every_flag_with_variable_and_default(tmp_path):
     answer = gputally("--help", folder=tmp_path)
     assert (answer.status, answer.err) == (0, "")
-    assert re.findall(r"^  (\w+)  +[A-Z]", answer.out.partition("Commands:")[2], re.MULTILINE) == sorted(
+    assert re.findall(r"^  ([\w-]+)  +[A-Z]", answer.out.partition("Commands:")[2], re.MULTILINE) == sorted(
         COMMANDS
     )
     for command in (node, check):

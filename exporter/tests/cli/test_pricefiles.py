@@ -110,6 +110,7 @@ def test_what_was_written_between_the_start_and_the_first_look_is_taken(world):
     assert world.now[0] == 610_000_000
 
 
+@pytest.mark.fault("prices-bad")
 @pytest.mark.parametrize("how", ["broken", "gone", "folder", "pipe"])
 def test_a_bad_file_keeps_its_old_values_is_said_once_and_costs_the_other_nothing(world, how, caplog):
     world.look()

@@ -30,13 +30,6 @@ for number in filter(lambda n: os.path.exists(f"/proc/self/fd/{n}"), range(64)):
 """
 
 
-@pytest.fixture
-def folder(tmp_path):
-    folder = tmp_path / "runs"
-    folder.mkdir(mode=0o1777)
-    return folder
-
-
 def shell(script, folder, *arguments):
     return wrap("sh", "-c", script, *arguments, folder=folder)
 

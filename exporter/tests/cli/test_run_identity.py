@@ -17,13 +17,6 @@ SCRIPT = 'setsid sh -c "sleep 600 & echo \\$!"; echo $$; read line; exit 3'
 
 
 @pytest.fixture
-def folder(tmp_path):
-    folder = tmp_path / "runs"
-    folder.mkdir(mode=0o1777)
-    return folder
-
-
-@pytest.fixture
 def running(folder):
     """A wrapper, and the PIDs of its command and of the worker."""
     process = start(

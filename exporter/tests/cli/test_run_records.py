@@ -19,14 +19,6 @@ from tests.cli.wrapped import children, record_of, records, start, start_ticks, 
 DAY = 86_400
 
 
-@pytest.fixture
-def folder(tmp_path):
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    folder.chmod(0o1777)
-    return folder
-
-
 def own_name():
     return runfile.file_name(os.getpid(), start_ticks(os.getpid()))
 
@@ -99,6 +91,7 @@ def test_any_text_makes_a_record_that_can_be_read(name, folder, tmp_path):
     assert all(text.isprintable() for text in (found.job_name, found.team, found.model))
 
 
+@pytest.mark.fault("records-damaged")
 @pytest.mark.parametrize(
     "unusable", ["missing", "file", "fifo", "/proc", "/sys/kernel", "", "a\udcff", "/dev/null/x", "loop"]
 )
@@ -125,6 +118,7 @@ def test_a_folder_without_permission_is_one_line_and_the_command_runs(tmp_path):
     assert done.stderr == f"gputally run: not recorded: {folder}: Permission denied\n".encode()
 
 
+@pytest.mark.fault("records-damaged")
 def test_a_full_disk_is_one_line_and_nothing_is_left_of_the_attempt(folder):
     """A limit of no byte a file fails like a full disk, in the middle of writing."""
     script = f"ulimit -f 0; exec {PROGRAM} run --runs.dir={folder} true"

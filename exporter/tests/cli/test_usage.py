@@ -141,6 +141,7 @@ def test_a_wrong_command_line_is_one_line_and_leaves_no_trace(name, tmp_path):
     assert words in line
 
 
+@pytest.mark.fault("variable-unknown")
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -156,6 +157,7 @@ def test_an_unknown_variable_is_refused_by_every_command(name, hint, tmp_path):
         assert assert_refused(answer, tmp_path, set()) == f"unknown environment variable {name}{hint}"
 
 
+@pytest.mark.fault("config-values")
 @pytest.mark.parametrize("command", ["check", "node", "site"])
 def test_a_bad_file_is_refused_by_all_commands_alike(command, tmp_path):
     state = ["--state.dir=state"] if command != "site" else []
@@ -177,6 +179,7 @@ def test_a_bad_price_file_is_refused_by_its_own_name_and_line(command, tmp_path)
     assert line.startswith("prices.csv:2:1 end: expected an instant with its offset")
 
 
+@pytest.mark.fault("config-web")
 @pytest.mark.parametrize("command", ["check", "node", "site"])
 def test_a_bad_web_file_is_refused_before_anything_is_written(command, tmp_path):
     (tmp_path / "web.yml").write_text("basic_auth_user: {}\n")

@@ -1,6 +1,5 @@
 """Scrapes of six kinds of card, from the driver's library to the text, on a clock that stands still."""
 
-import os
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -15,6 +14,7 @@ from gputally.node.sampler import Sampler
 from gputally.node.session import Choice, Session
 from gputally.node.sources.nvml import NvmlSource
 from tests.fakenvml import Constant, FakeNvml, Instance, Link, Process
+from tests.golden import assert_recorded
 
 GOLDEN = Path(__file__).parent / "golden_cards"
 CARDS = ("h100", "h100-mig", "a100", "rtx4090", "t4", "p100")
@@ -53,7 +53,7 @@ def page_of(fake: FakeNvml, ticks: int) -> str:
 
 @pytest.mark.parametrize("card", CARDS)
 def test_scrape_of_a_card_is_as_recorded(card, fake_nvml_library, tmp_path):
-    """Rewrite with UPDATE_GOLDEN=1; every line that changes is a change of the contract."""
+    """Every line that changes is a change of the contract."""
     with FakeNvml(tmp_path / "control", library=fake_nvml_library, virtual=True) as fake:
         fake.load_in_process()
         gpu = fake.add_gpu(card.removesuffix("-mig"), power=Constant(300.0))
@@ -70,11 +70,7 @@ def test_scrape_of_a_card_is_as_recorded(card, fake_nvml_library, tmp_path):
         for line in text.splitlines(keepends=True)
         if not line.startswith("#") and not line.startswith(VOLATILE)
     )
-    path = GOLDEN / f"{card}.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(shown)
-    assert shown == path.read_text()
+    assert_recorded(GOLDEN / f"{card}.txt", shown)
 
 
 def test_no_golden_card_is_stale():

@@ -191,6 +191,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault("config-market")
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_mistake_is_one_line_with_its_place(case):
     rule, line = REFUSED[case]

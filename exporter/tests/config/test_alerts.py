@@ -51,6 +51,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault("config-market")
 @pytest.mark.parametrize("text", REFUSED)
 def test_a_slip_of_the_pen_is_one_line_with_its_place(text):
     with pytest.raises(ConfigError) as caught:

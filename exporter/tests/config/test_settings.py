@@ -118,6 +118,7 @@ def test_paths_are_relative_to_the_file(tmp_path):
     assert (made.state_dir, made.web_config_file) == (tmp_path / "s/t", tmp_path / "web.yml")
 
 
+@pytest.mark.fault("config-values")
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_refused_in_one_line_that_names_file_line_and_key(tmp_path, name):
     text, message = BAD[name]
@@ -128,6 +129,7 @@ def test_a_bad_file_is_refused_in_one_line_that_names_file_line_and_key(tmp_path
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.fault("config-no-file")
 def test_what_is_no_readable_file_is_refused(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "pipe")
@@ -162,6 +164,7 @@ SIGNS = "~[]{}:- \n\t&*!'\"#|>%\\\x00🙂01<"
 WORDS = st.sampled_from([*KEYS_AND_VALUES, *SIGNS])
 
 
+@pytest.mark.fault("config-bytes")
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(

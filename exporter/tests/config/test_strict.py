@@ -75,12 +75,14 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault("config-bytes")
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_strict_yaml_is_refused_in_one_line(name: str) -> None:
     data, message = REFUSED[name]
     assert complaint(data) == "f.yml" + message
 
 
+@pytest.mark.fault("config-bombs")
 def test_billion_laughs_cost_nothing() -> None:
     laughs = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]\n" for n in range(1, 30))
     start = time.monotonic()
@@ -88,6 +90,7 @@ def test_billion_laughs_cost_nothing() -> None:
     assert time.monotonic() - start < 1
 
 
+@pytest.mark.fault("config-bombs")
 def test_the_largest_file_is_read_in_reasonable_time() -> None:
     text = "".join(f"key{index}: [a, {{b: c}}, 'd']\n" for index in range(9000)).encode()
     assert 230_000 < len(text) <= yamltree.MAX_BYTES
@@ -110,6 +113,7 @@ def test_an_empty_mapping_is_nothing_set() -> None:
     parse("{}").finish()
 
 
+@pytest.mark.fault("config-bombs")
 def test_nesting_without_end_is_one_line_whoever_notices_first() -> None:
     """From some depth on it is the parser and no more ourselves, at a place of its own."""
     with pytest.raises(ConfigError, match=r"^f\.yml:1:\d+: expected at most 32 levels of nesting$"):
@@ -196,6 +200,7 @@ def test_a_missing_key_gives_its_default() -> None:
     section.finish()
 
 
+@pytest.mark.fault("config-values")
 @pytest.mark.parametrize(
     ("text", "read", "message"),
     [
@@ -294,6 +299,7 @@ def test_a_wrong_value_is_one_line_with_its_place(
     assert complaint(text, read) == message
 
 
+@pytest.mark.fault("config-values")
 def test_a_secret_is_never_shown() -> None:
     for text in (f"a: {HASH}", f"a: [{HASH}]", f"a: {{b: {HASH}}}"):
         message = complaint(text, lambda section: section.mapping("a", secret=True).integer("b"))
@@ -304,6 +310,7 @@ def test_a_secret_is_never_shown() -> None:
     assert complaint("a:", lambda s: s.string("a", secret=True)).endswith("found nothing")
 
 
+@pytest.mark.fault("config-values")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -352,6 +359,7 @@ def unreadable(kind: str, directory: Path) -> Path:
     return file
 
 
+@pytest.mark.fault("config-no-file")
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
@@ -372,11 +380,13 @@ def test_a_file_that_is_no_file_is_refused_at_once(tmp_path: Path, kind: str, me
     assert time.monotonic() - start < 1
 
 
+@pytest.mark.fault("config-no-file")
 def test_a_name_that_cannot_be_one_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         strict.load(Path("a\0b\n"))
 
 
+@pytest.mark.fault("config-no-file")
 def test_no_permission_is_said(tmp_path: Path) -> None:
     """Root reads everything, so another user is asked where the test runs as root."""
     file = tmp_path / "f.yml"
@@ -401,6 +411,7 @@ def test_a_good_file_is_read_through_a_link(tmp_path: Path) -> None:
     assert strict.load(link).integer("a") == 1
 
 
+@pytest.mark.fault("config-bytes")
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_error_of_one_line_or_a_mapping(data: bytes) -> None:
     with contextlib.suppress(ConfigError):
@@ -438,6 +449,7 @@ TOKENS = st.sampled_from(
 )
 
 
+@pytest.mark.fault("config-bytes")
 @given(st.lists(TOKENS, max_size=30).map("".join))
 def test_any_pieces_of_yaml_are_an_error_of_one_line_or_a_mapping(text: str) -> None:
     try:

@@ -107,6 +107,7 @@ def test_carbon_is_in_milligrams(tmp_path):
     assert series(tmp_path, text, column=GRAMS, scale=1000, most=5000).values == [412_500, 250, 0]
 
 
+@pytest.mark.fault("config-tariffs")
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_table_of_intervals_is_refused_in_one_line(tmp_path, name):
     text, message = BAD[name]

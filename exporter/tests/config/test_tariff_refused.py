@@ -14,6 +14,7 @@ BAD = BAD_TARIFFS | BAD_BANDS
 NO_ZONES = ["Europe/Bonn", "EST", "CET", "Etc/GMT+1", "GMT", "localtime", "right/Europe/Berlin", "America"]
 
 
+@pytest.mark.fault("config-tariffs")
 @pytest.mark.parametrize("name", BAD)
 def test_it_is_refused_in_one_line_that_names_file_line_and_key(tmp_path, name):
     text, message = BAD[name]
@@ -26,6 +27,7 @@ def test_the_good_parts_of_these_cases_are_good(tmp_path):
     read(gpu("{model: x, capital: 1, life_years: 4}"), tmp_path)
 
 
+@pytest.mark.fault("config-tariffs")
 @pytest.mark.parametrize("zone", NO_ZONES)
 def test_a_zone_must_be_that_of_a_place(tmp_path, zone):
     what = "expected the time zone of a place, such as Europe/Berlin, or UTC, found"

@@ -32,6 +32,7 @@ def day(fake_nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     played.prometheus.stop()
 
 
+@pytest.mark.fault("clock-steps")
 def test_the_day_has_25_hours_and_all_of_them_count(day: Played) -> None:
     assert_true(answers.of_days(day, DAY, BEFORE_S, BEFORE_S + LONG_S, UNTIL_S), 4)
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -112,13 +111,3 @@ class Wave:
             (round(n * step * 1e6) + 10**15, round(self.power_w(n * step) * 1000))
             for n in range(first, last + 1)
         )
-
-
-def jittered(seconds: int, jitter: float, choices: list[float]) -> list[float]:
-    """Times of ticks about one second apart, each off by up to `jitter` seconds."""
-    return [n + 1 + jitter * (2 * choices[n % len(choices)] - 1) for n in range(seconds)]
-
-
-def at_or_before(times: list[float], t: float) -> int:
-    """Index of the last time that is not after `t`."""
-    return bisect_right(times, t) - 1

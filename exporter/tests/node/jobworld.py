@@ -16,7 +16,8 @@ from gputally.node.identity.protocol import End, Evidence, Sighting
 from gputally.node.roster import Roster
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from random import Random
 
     from gputally.node.jobs import Jobs
 
@@ -62,6 +63,7 @@ class Remembered:
     def __init__(self) -> None:
         self.remembered: dict[str, tuple[Gpu, object]] = {}
         self.events: dict[tuple[str, str], int] = {}
+        self.unread: set[str] = set()
 
     def state_of(self, uuid: str) -> None:  # noqa: ARG002
         return None
@@ -165,3 +167,21 @@ class World:
 def sighting(plan: Plan) -> Sighting:
     job = Job(plan.job_id, "test", plan.user, plan.team, f"job {plan.number}")
     return Sighting(job, EPOCH_S + plan.start, Evidence(leader=(plan.pid, 1)), plan.scheduled)
+
+
+def world_at_random(dice: Random, teams: Sequence[str]) -> World:
+    """Two GPUs and up to eleven jobs that come and go in 110 s; whose a fifth of them is, nobody knows."""
+    plans = tuple(
+        Plan(
+            n,
+            dice.randrange(2),
+            (start := dice.randrange(80)),
+            start + dice.randrange(1, 30),
+            dice.randrange(IDLE_W, 700),
+            dice.random(),
+            dice.choice(teams),
+            scheduled=dice.random() < 0.5,
+        )
+        for n in range(dice.randrange(12))
+    )
+    return World(2, plans, unknown_pids=frozenset(plan.pid for plan in plans if dice.random() < 0.2))

@@ -17,6 +17,7 @@ from tests.node.card import Rig
 
 UUID = "GPU-8f6bd5a2"
 PACKAGE = Path(gputally.__file__).parent.parent
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - thousands of syncs, no disk needed
 
 
 def ticked(rig: Rig | None = None, ticks: int = 1) -> Rig:

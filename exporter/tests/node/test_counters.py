@@ -7,7 +7,7 @@ import pytest
 
 from gputally.model import NvLink, SlowReading
 from gputally.node import counters
-from gputally.node.gpustate import HOLD_NS, held
+from gputally.node.gpustate import HOLD_NS, behind, held, overtaken
 from gputally.node.power import most_mj
 from tests.node.card import LIMIT_W, SECOND, Rig, Wave
 
@@ -211,6 +211,7 @@ class TestHold:
             {"corrected": 9.0},
         )
 
+    @pytest.mark.fault("power-cut")
     def test_the_truth_takes_over_where_it_has_caught_up(self) -> None:
         rig = self.crashed()
         rig.tick(energy_mj=10_079_000)
@@ -244,6 +245,62 @@ class TestHold:
         after = rig.shown
         assert (after.energy_joules, after.busy_seconds) == (before.energy_joules, before.busy_seconds)
         assert after.throttle_seconds == before.throttle_seconds
+
+
+class TestOvertaken:
+    """More was published than could be saved, and nobody knows how much."""
+
+    def rig(self) -> Rig:
+        rig = Rig()
+        for second in range(3):
+            rig.tick(
+                energy_mj=1000 * second,
+                utilization_ratio=1.0,
+                throttle_ns=BANDS,
+                slow=SlowReading(pcie_replays=7 + second),
+                new_xids=(79,),
+            )
+        return rig
+
+    def test_within_a_boot_the_drivers_counters_make_up_for_it_and_all_else_begins_at_zero(self) -> None:
+        rig = self.rig()
+        before = rig.shown
+        assert (before.energy_joules, before.pcie_replays, before.busy_seconds) == (2.0, 2.0, 2.0)
+        rig.state = overtaken(rig.state, same_boot=True)
+        rig.tick(100, energy_mj=50_000, utilization_ratio=1.0, slow=SlowReading(pcie_replays=30))
+        after = rig.shown
+        assert (after.energy_joules, after.pcie_replays, after.xid_errors) == (50.0, 23.0, {"79": 0.0})
+        assert after.busy_seconds is not None
+        assert after.busy_seconds < before.busy_seconds
+
+    def test_after_another_boot_nothing_can_be_made_up_for(self) -> None:
+        rig = self.rig()
+        rig.reboot()
+        rig.state = overtaken(rig.state, same_boot=False)
+        rig.tick(energy_mj=5000, slow=SlowReading(pcie_replays=3))
+        assert (rig.shown.energy_joules, rig.shown.pcie_replays, rig.shown.busy_seconds) == (5.0, 3.0, 0.0)
+
+    def test_after_a_few_seconds_what_was_integrated_is_held(self) -> None:
+        rig = self.rig()
+        before = rig.shown
+        rig.state = behind(rig.state)
+        rig.tick(5, energy_mj=50_000, utilization_ratio=0.0, slow=SlowReading(pcie_replays=30))
+        after = rig.shown
+        assert (after.energy_joules, after.pcie_replays, after.xid_errors) == (50.0, 23.0, {"79": 0.0})
+        assert after.busy_seconds == (before.busy_seconds or 0) + HOLD_NS / SECOND
+
+    def test_integrated_energy_begins_at_zero(self) -> None:
+        rig = Rig()
+        for _ in range(5):
+            rig.tick(power_average_w=100.0)
+        assert rig.shown.energy_joules == pytest.approx(400, abs=101)
+        rig.state = overtaken(rig.state, same_boot=True)
+        assert rig.shown.energy_joules == 0
+        rig.tick(power_average_w=100.0)
+        assert rig.shown.energy_joules == pytest.approx(100, abs=1)
+
+    def test_nothing_read_is_nothing_shown(self) -> None:
+        assert overtaken(counters.fresh(), same_boot=True) == counters.fresh()
 
 
 class TestState:

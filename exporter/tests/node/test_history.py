@@ -19,9 +19,8 @@ from gputally.node.counters import Context, GpuState
 from gputally.node.power import most_mj
 from gputally.node.state import StateFile
 from tests.node.card import BOOT_NS, LIMIT_W, SECOND, WALL_NS
+from tests.node.statefolder import MEMORY, UUID
 
-UUID = "GPU-1"
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - thousands of syncs, no disk needed
 HELD = ("energy_joules", "energy_clamped_joules", "energy_unmeasured_seconds", "busy_seconds")
 RESET = ("pcie_transmit_bytes", "pcie_replays")
 

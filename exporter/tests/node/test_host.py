@@ -136,6 +136,7 @@ FAMILIES = [
 HARM = [None, b"cpu", b"x y z\nx y z\nx y z\n", b"\n\n\x00\xff:\x00\xff\n"]
 
 
+@pytest.mark.fault("host-files-broken")
 @pytest.mark.parametrize("harm", HARM)
 @pytest.mark.parametrize(("file", "family", "fields"), FAMILIES)
 def test_a_missing_or_broken_file_loses_its_own_family_only(
@@ -149,6 +150,19 @@ def test_a_missing_or_broken_file_loses_its_own_family_only(
     assert reader.read() == replace(whole, **{field: getattr(nothing, field) for field in fields})
     no_lines = file == "net/dev" and harm == b"cpu"  # shorter than its headings: no interface, no fault
     assert set(reader.absent) == {"energy", "temperature"} | (set() if no_lines else {family})
+
+
+@pytest.mark.fault("host-files-broken")
+def test_a_count_below_zero_is_no_new_beginning_of_a_counter(proc: Path) -> None:
+    """It would be added to what was shown before."""
+    reader, good = HostReader(proc, proc), (proc / "stat").read_text()
+    before = reader.read().cpu_seconds
+    head, user, rest = good.split(maxsplit=2)
+    (proc / "stat").write_text(f"{head} -{user} {rest}")
+    assert reader.read().cpu_seconds == {}
+    assert "is no count" in reader.absent["cpu"]
+    (proc / "stat").write_text(good)
+    assert reader.read().cpu_seconds == before
 
 
 def test_why_a_family_is_absent_is_said_once_and_its_return_too(
@@ -179,6 +193,7 @@ def test_cpu_time_never_steps_back(proc: Path) -> None:
     assert shown[-1]["user"] == 10_000
 
 
+@pytest.mark.fault("host-files-broken")
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50))
 def test_followed_counters_never_fall_whatever_the_kernel_says(values: list[float]) -> None:
     forward = Forward(3.0)
@@ -208,6 +223,11 @@ def test_a_machine_with_hundreds_of_devices_shows_64_and_other(proc: Path) -> No
         links = reader.read().network_receive_bytes
     assert len(links) == CAP + 1
     assert links["other"] == 0
+
+
+def test_in_a_container_that_sees_the_machines_processes_the_network_is_the_machines(proc: Path) -> None:
+    write(proc / "1/net/dev", "heading\nheading\n  eth7: 70 0 0 0 0 0 0 0 7 0 0 0 0 0 0 0")
+    assert HostReader(proc, proc).read().network_receive_bytes == {"eth7": 70}
 
 
 @given(
@@ -280,6 +300,7 @@ def test_any_power_up_to_the_limit_is_counted_exactly(
     assert counted == truth
 
 
+@pytest.mark.fault("host-files-broken")
 def test_counters_that_only_root_may_read_are_absent_with_a_reason(
     tmp_path: Path, proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,6 +395,7 @@ def _folders_for_files(root: Path) -> HostReader:
     return HostReader(root, root)
 
 
+@pytest.mark.fault("host-files-broken")
 @pytest.mark.parametrize("build", [_no_files, _folders_for_files])
 def test_without_proc_and_sys_there_is_nothing_and_a_reason_for_each(
     tmp_path: Path, build: Callable[[Path], HostReader]

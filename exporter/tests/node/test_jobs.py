@@ -16,7 +16,7 @@ from gputally.node.attribution.book import Book
 from gputally.node.jobs import Jobs
 from gputally.node.roster import Roster
 from gputally.node.sampler import Health, Occupants
-from tests.node.jobworld import IDLE_W, SECOND_NS, Plan, World
+from tests.node.jobworld import IDLE_W, SECOND_NS, Plan, World, world_at_random
 
 KEEP_NS = 300 * SECOND_NS
 
@@ -163,6 +163,7 @@ def test_the_baseline_is_learnt_from_a_minute_without_anybody():
     assert_conserved(ledger, roster)
 
 
+@pytest.mark.fault("collector-raises")
 def test_a_fault_in_attribution_costs_no_joule_and_heals(caplog):
     world = World(1, (Plan(1, 0, 2, 32, 475),))
     roster, jobs = world.roster(), attribution(world)
@@ -207,21 +208,7 @@ def test_a_restart_goes_on_with_every_account(tmp_path):  # noqa: ARG001
 def test_whatever_happens_every_millijoule_has_one_owner(seed, policy):
     """Jobs at random, GPUs that do not answer, processes that nobody knows, restarts."""
     dice = random.Random(seed)  # noqa: S311 - no secret
-    plans = tuple(
-        Plan(
-            n,
-            dice.randrange(2),
-            (start := dice.randrange(80)),
-            start + dice.randrange(1, 30),
-            dice.randrange(IDLE_W, 700),
-            dice.random(),
-            dice.choice(["nlp", "vision", "unassigned"]),
-            scheduled=dice.random() < 0.5,
-        )
-        for n in range(dice.randrange(12))
-    )
-    strangers = frozenset(p.pid for p in plans if dice.random() < 0.2)
-    world = World(2, plans, unknown_pids=strangers)
+    world = world_at_random(dice, ("nlp", "vision", "unassigned"))
     roster, jobs = world.roster(), attribution(world, policy, {} if dice.random() < 0.5 else None)
     before: dict[tuple[str, ...], float] = {}
     for _ in range(100):
@@ -267,6 +254,7 @@ def test_no_baseline_is_learnt_from_a_gpu_that_computes_for_processes_that_are_n
     assert ledger_of(jobs, world).idle_watts == {}
 
 
+@pytest.mark.fault("collector-raises")
 def test_a_book_that_cannot_be_read_or_written_stops_no_tick(caplog):
     """The last that was shown stays; a restart begins at zero and not somewhere before."""
     world = World(1, (Plan(1, 0, 2, 32, 475),))

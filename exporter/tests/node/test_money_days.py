@@ -70,6 +70,7 @@ def test_today_and_yesterday_are_there_and_nothing_else(place: tuple[str, date])
         assert sum(purse.day_mj.values()) == rig.state.energy.acc_mj
 
 
+@pytest.mark.fault("clock-steps")
 @pytest.mark.parametrize(
     ("zone", "day", "hours"),
     [

@@ -23,7 +23,7 @@ from gputally.node.state import StateFile
 from gputally.tariff import EMISSION_UNITS, MONEY_UNITS
 from tests.node.card import BOOT_NS, LIMIT_W, SECOND, WALL_NS
 from tests.node.purse import FIRST_NS, LAST_NS, Price, Purse, day_before
-from tests.node.test_history import MEMORY, UUID
+from tests.node.statefolder import MEMORY, UUID
 
 if TYPE_CHECKING:
     from gputally.node.counters import GpuState

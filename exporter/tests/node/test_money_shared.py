@@ -19,7 +19,7 @@ from gputally.node.attribution.book import Book, Caps
 from gputally.node.jobs import Jobs
 from gputally.node.money import tidied
 from gputally.tariff import MONEY_UNITS
-from tests.node.jobworld import IDLE_W, SECOND_NS, Plan, World
+from tests.node.jobworld import IDLE_W, SECOND_NS, Plan, World, world_at_random
 from tests.node.purse import Price
 
 if TYPE_CHECKING:
@@ -101,21 +101,7 @@ class Machine:
 def test_jobs_and_nobodys_money_are_the_gpus_whatever_happens(seed: int, jobs_kept: int) -> None:
     """Jobs at random, GPUs that do not answer, unknown processes, kills, other prices and currencies."""
     dice = random.Random(seed)  # noqa: S311 - no secret
-    plans = tuple(
-        Plan(
-            n,
-            dice.randrange(2),
-            (start := dice.randrange(80)),
-            start + dice.randrange(1, 30),
-            dice.randrange(IDLE_W, 700),
-            dice.random(),
-            dice.choice(["nlp", "vision"]),
-            scheduled=dice.random() < 0.5,
-        )
-        for n in range(dice.randrange(12))
-    )
-    strangers = frozenset(plan.pid for plan in plans if dice.random() < 0.2)
-    world = World(2, plans, unknown_pids=strangers)
+    world = world_at_random(dice, ("nlp", "vision"))
     machine = Machine(world, dice.choice(PRICES), Caps(jobs=jobs_kept))
     for _ in range(80):
         world.unread = frozenset(gpu for gpu in range(2) if dice.random() < 0.1)
@@ -126,7 +112,7 @@ def test_jobs_and_nobodys_money_are_the_gpus_whatever_happens(seed: int, jobs_ke
             machine.reprice(dice.choice(PRICES))
         assert machine.of_teams() == machine.of_gpus()
         forgotten = machine.of_gpus() - machine.of_jobs()
-        gone = len(machine.jobs._book._has.accounts) < len(plans)
+        gone = len(machine.jobs._book._has.accounts) < len(world.plans)
         assert not forgotten or gone
         assert not machine.of_jobs() - machine.of_gpus()
 

@@ -12,7 +12,7 @@ from gputally.node import counters
 from gputally.node.money import Day, Money
 from gputally.node.statejson import from_json, to_json
 from gputally.tariff import Schedule
-from tests.node.attribution.test_book_garbage import NONSENSE, changed, paths, without
+from tests.node.attribution.garbage import NONSENSE, changed, paths, without
 from tests.node.card import Rig
 from tests.node.purse import Price
 from tests.node.statefolder import UUID, file, framed, reopened, save, ticked

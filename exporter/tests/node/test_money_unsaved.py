@@ -98,6 +98,20 @@ def test_a_restart_knows_that_more_was_shown_than_is_saved(folder: Path, failing
     assert Life(folder, at_s=again.at_s).persistence.is_latest
 
 
+@pytest.mark.fault("state-disk")
+def test_seconds_of_one_process_after_another_are_no_longer_few(folder: Path) -> None:
+    life = Life(folder)
+    life.tick(times=3)
+    life.kill()
+    refuse(folder, yes=True)
+    for latest in (True, True, False):
+        life = Life(folder, at_s=life.at_s)
+        assert life.persistence.is_latest is latest
+        life.tick(times=3)
+        life.kill()
+    refuse(folder, yes=False)
+
+
 def test_long_ticks_are_held_to_the_same(folder: Path) -> None:
     life = Life(folder)
     life.tick(60)
@@ -146,6 +160,7 @@ def test_a_folder_that_cannot_be_locked_is_not_trusted(folder: Path, monkeypatch
     assert not Life(folder).persistence.is_latest
 
 
+@pytest.mark.fault("state-older")
 def test_the_file_of_an_earlier_version_is_gone_on_from(folder: Path) -> None:
     """Its lock tells a process id and nothing else."""
     life = Life(folder)

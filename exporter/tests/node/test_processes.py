@@ -108,6 +108,7 @@ def test_a_process_has_its_name_owner_memory_and_share(proc: Proc) -> None:
     assert identity.start_ticks == 100
 
 
+@pytest.mark.fault("hostile-names")
 def test_a_real_process_with_a_hostile_name_is_read_right() -> None:
     """The kernel writes names raw, so `) R 1 (` and newlines stand in the middle of the line."""
     with child_named(b"a) R 1 (\n\xff\x1b b") as pid:
@@ -325,6 +326,7 @@ def _nothing(root: Path) -> ProcessTable:
     return table_of(root / "missing")
 
 
+@pytest.mark.fault("proc-hidden")
 @pytest.mark.parametrize(
     ("build", "reason"),
     [(_hidepid, "hidepid"), (_namespace, "pid_namespace"), (_garbage, "unresolved"), (_nothing, "no_proc")],
@@ -365,6 +367,7 @@ def test_a_gpu_with_dead_processes_does_not_blame_the_machine(
     assert not caplog.records
 
 
+@pytest.mark.fault("proc-hidden")
 def test_namesakes_in_another_pid_namespace_are_not_shown(tmp_path: Path) -> None:
     """In a container the driver may list the host's PIDs; one of them exists here, by chance."""
     proc = Proc(tmp_path, host=False)
@@ -432,6 +435,7 @@ def test_an_unknown_owner_is_shown_by_number_and_asked_again_later() -> None:
     assert owners.name(12_345, 601 * SECOND) == "late"
 
 
+@pytest.mark.fault("directory-hangs")
 def test_a_hung_directory_service_holds_up_one_thread_and_no_tick() -> None:
     release = threading.Event()
     calls: list[int] = []

@@ -9,6 +9,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from gputally.model import Instant
 from gputally.node.counters import GpuState
 from gputally.node.generation import decode
@@ -108,6 +110,7 @@ class TestGenerations:
 
 
 class TestPowerCut:
+    @pytest.mark.fault("power-cut")
     def test_after_one_what_may_have_been_scraped_is_held(self, two: tuple[StateFile, Rig, Rig]) -> None:
         file, _, newer = two
         state = reopened(file).load(boot_id="boot-b").states[UUID]
@@ -143,6 +146,7 @@ class TestPowerCut:
         save(file, rig)
         assert reopened(file).load(boot_id="boot-b").states[UUID].floor.energy_mj == 0
 
+    @pytest.mark.fault("power-cut")
     def test_names_without_contents_are_survived(self, two: tuple[StateFile, Rig, Rig]) -> None:
         """What XFS and, with new names, ext4 leave of files that were not synced."""
         file, older, _ = two
@@ -167,6 +171,7 @@ while True:
 """
 
 
+@pytest.mark.fault("agent-killed")
 def test_sixty_kills_lose_not_one_tick(tmp_path: Path) -> None:
     """Killed at any point: what is loaded is the tick that was published last, or the one being written."""
     choose = random.Random(5)  # noqa: S311 - when to kill, no secret

@@ -14,6 +14,7 @@ __all__ = ["file", "two"]
 
 
 class TestDamage:
+    @pytest.mark.fault("state-damaged")
     def test_cut_at_any_length_the_one_before_is_used(self, two: tuple[StateFile, Rig, Rig]) -> None:
         file, older, _ = two
         newest = file.folder / "counters.json"
@@ -29,6 +30,7 @@ class TestDamage:
             assert state.energy.acc_mj == older.acc_mj
             assert state.floor.energy_mj >= older.acc_mj, "a newer value may have been scraped"
 
+    @pytest.mark.fault("state-damaged")
     def test_with_any_bit_flipped_the_one_before_is_used(self, two: tuple[StateFile, Rig, Rig]) -> None:
         file, older, _ = two
         newest = file.folder / "counters.json"
@@ -78,6 +80,7 @@ class TestDamage:
 
 
 class TestStrangers:
+    @pytest.mark.fault("state-foreign")
     def test_another_machines_file_is_refused_and_kept(self, two: tuple[StateFile, Rig, Rig]) -> None:
         """A disk image that was copied: its counters are not this machine's."""
         file, _, newer = two
@@ -92,6 +95,7 @@ class TestStrangers:
     def test_a_machine_without_an_identity_takes_what_it_finds(self, two: tuple[StateFile, Rig, Rig]) -> None:
         assert reopened(two[0], host_id="").load(boot_id="boot-a").reason == ""
 
+    @pytest.mark.fault("state-foreign")
     def test_a_newer_programs_file_is_refused_and_kept(self, two: tuple[StateFile, Rig, Rig]) -> None:
         """Nor is an older spare copy used: the counters have gone on since."""
         file, _, newer = two
@@ -141,6 +145,7 @@ class TestFaults:
         save(file, newer)
         assert reopened(file).load(boot_id="boot-a").states[UUID].energy.acc_mj == newer.acc_mj
 
+    @pytest.mark.fault("state-disk")
     def test_a_full_disk_leaves_the_good_file_and_heals(self, two: tuple[StateFile, Rig, Rig]) -> None:
         """The kernel takes a part and then refuses: a file size limit stands in for the full disk."""
         file, _, newer = two

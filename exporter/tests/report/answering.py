@@ -94,7 +94,7 @@ def handing_on(url: str, check: Callable[[Seen], Answer | None] = lambda _: None
             url + seen.path, data=seen.body or None, headers=headers, method=seen.method
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as got:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60) as got:  # noqa: S310 - as above
                 return Answer(got.status, got.read(), {"Content-Type": got.headers["Content-Type"]})
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.read())

@@ -10,8 +10,9 @@ from gputally.report.access import Access
 from gputally.report.answers import Sample
 from gputally.report.asking import Inquiry
 from gputally.report.prometheus import Prometheus
-from gputally.report.sheet import Row, Sheet
+from gputally.report.sheet import Sheet
 from gputally.report.site import find_range
+from gputally.tables.columns import Row
 
 if TYPE_CHECKING:
     from tests.report.conftest import Scene

@@ -26,6 +26,7 @@ from tests.report.conftest import RULES
 from tests.report.truth import CARDS
 
 REPORTS = ("jobs", "teams", "users", "models", "gpus", "today", "waste")
+ACCOUNTS = ("statement", "budgets")  # of the configuration as well: test_statement.py
 KEYS = {
     "jobs": ["job_id", "job_name", "team", "user", "model", "scheduler", "state", "start", "end"],
     "teams": ["team"],
@@ -172,6 +173,7 @@ def test_a_wrong_time_is_status_two(say, text):
     assert err.count("\n") == 1
 
 
+@pytest.mark.fault("report-unanswered")
 @pytest.mark.parametrize("name", REPORTS)
 def test_without_prometheus_every_report_is_one_line_and_status_one(say, name):
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
@@ -247,7 +249,8 @@ def test_every_way_to_reach_prometheus_has_a_variable(scene, tmp_path):
         for parameter in command.params
         if parameter.envvar is not None
     }
-    assert known | {"GPUTALLY_PROMETHEUS_PASSWORD"} == set(REPORT_VARIABLES)
+    agents = {"GPUTALLY_CONFIG_FILE"}  # of which accounts are made
+    assert (known - agents) | {"GPUTALLY_PROMETHEUS_PASSWORD"} == set(REPORT_VARIABLES)
     for parameter in report.commands["teams"].params:
         if parameter.envvar is not None:
             flag = parameter.opts[0].removeprefix("--")
@@ -272,8 +275,8 @@ def test_help_names_every_report_and_asks_nobody(capsys):
     with pytest.raises(SystemExit):
         main(["report", "--help"])
     text = capsys.readouterr().out
-    assert all(f"  {name} " in text for name in REPORTS)
-    assert set(report.commands) == set(REPORTS)
+    assert all(f"  {name} " in text for name in (*REPORTS, *ACCOUNTS))
+    assert set(report.commands) == {*REPORTS, *ACCOUNTS}
 
 
 AGENT_IMPORTS = (
@@ -355,7 +358,10 @@ def test_the_manual_names_every_flag_variable_and_column_of_rows():
         for parameter in command.params:
             assert f"{parameter.opts[0]}`" in page or f"{parameter.opts[0]} " in page, parameter.opts[0]
             assert parameter.envvar is None or f"`{parameter.envvar}`" in page
-        by = next(parameter for parameter in command.params if parameter.name == "by")
+        by = next((parameter for parameter in command.params if parameter.name == "by"), None)
+        if by is None:
+            assert command.name in ACCOUNTS
+            continue
         cells = [line.split("|") for line in page.splitlines() if line.count("|") == 5]
         (row,) = (row for row in cells if f"`{command.name}`" in row[1])
         columns = re.findall(r"`(\w+)`", row[3])

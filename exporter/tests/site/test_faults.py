@@ -37,6 +37,7 @@ def day(scrape: Scrape) -> str | None:
     return scrape.label("site_day_info", "day")
 
 
+@pytest.mark.fault("clock-steps")
 def test_day_and_price_change_at_midnight_to_the_second(
     new_site: Callable[..., RunningSite], preload_library: Path, tmp_path: Path
 ) -> None:
@@ -66,6 +67,7 @@ def test_day_and_price_change_at_midnight_to_the_second(
     assert running.terminate()[0] == 0
 
 
+@pytest.mark.fault("prices-bad")
 @pytest.mark.parametrize("reload", [False, True], ids=["by itself", "SIGHUP"])
 def test_files_that_hang_keep_nobody_from_scraping_or_stopping(
     new_site: Callable[..., RunningSite],

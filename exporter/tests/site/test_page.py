@@ -1,6 +1,5 @@
 """The text of a scrape of the site agent: as recorded, complete, and the same for everyone."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from gputally.collect.exposition import Format
 from gputally.collect.page import Page
 from gputally.collect.sites import site_families
 from gputally.model import WebReport
+from tests.golden import assert_recorded
 from tests.site.declaring import BERLIN, FULL, StoppedClock, publisher, settings
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -46,14 +46,9 @@ def page(folder, text):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("fmt", list(Format))
 def test_scrape_is_as_recorded(case, fmt, tmp_path):
-    """Rewrite the recorded pages with UPDATE_GOLDEN=1."""
     lines = page(tmp_path, CASES[case])[0].render(fmt).decode().splitlines(keepends=True)
     text = "".join(line for line in lines if "gputally_build_info{" not in line)
-    path = GOLDEN / f"{case}.{fmt}.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert text == path.read_text()
+    assert_recorded(GOLDEN / f"{case}.{fmt}.txt", text)
 
 
 def test_no_golden_file_is_stale():

@@ -203,12 +203,13 @@ def test_another_users_job_is_that_users(slurm: Slurm) -> None:
     slurm.wait(job)
 
 
+@pytest.mark.fault("records-damaged")
 def test_a_node_whose_records_cannot_be_written_goes_on_working(slurm: Slurm) -> None:
     """A prolog that fails drains its node: jobs would pile up because of a meter."""
     slurm.settings(FOLDER="/proc/nowhere", SQUEUE="/bin/false")
     job = slurm.submit("exit 0")
     assert slurm.wait(job) == "COMPLETED"
-    assert slurm.node_state() in ("idle", "mixed")
+    assert slurm.node_state() in ("idle", "mixed", "planned")  # what a drained node is not
     assert slurm.reader.record_for(job) is None
     slurm.ask_controller(yes=True)
 

@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +47,7 @@ def read_log(output: bytes) -> None:
         assert set(sheet.failed.values()) <= {"garbage", "unknown", "driver_timeout"}
 
 
+@pytest.mark.fault("smi-garbage")
 @given(st.binary(max_size=400))
 def test_any_bytes_are_garbage_and_nothing_worse(junk: bytes) -> None:
     for output in (junk, b"<nvidia_smi_log>" + junk + b"</nvidia_smi_log>"):
@@ -56,6 +58,7 @@ def test_any_bytes_are_garbage_and_nothing_worse(junk: bytes) -> None:
     listing.parse(junk.decode(errors="replace"))
 
 
+@pytest.mark.fault("smi-garbage")
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(["418-v100", "575-a100-mig", "535-rtx4090-desktop"]),
@@ -75,6 +78,7 @@ def test_any_text_in_a_log_gives_physical_readings(capture: str, cells: list[str
     read_log(TEXT.sub(other, LOGS[capture]))
 
 
+@pytest.mark.fault("smi-garbage")
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(["418-v100", "575-a100-mig"]), st.data())
 def test_a_damaged_log_is_read_or_is_garbage(capture: str, data: st.DataObject) -> None:
@@ -88,6 +92,7 @@ def test_a_damaged_log_is_read_or_is_garbage(capture: str, data: st.DataObject) 
         assert error.reason == "garbage"  # noqa: PT017 - a damaged value is none, a damaged tag is
 
 
+@pytest.mark.fault("smi-garbage")
 @settings(max_examples=200, deadline=None)
 @given(st.lists(CELLS, min_size=30, max_size=30))
 def test_any_cells_in_a_table_give_physical_readings(cells: list[str]) -> None:

@@ -24,6 +24,7 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 # Bad output, bad endings.
 
 
+@pytest.mark.fault("smi-garbage")
 @pytest.mark.parametrize("words", ["garbage", "nothing", "cut=500", "cut=9000"])
 def test_output_that_is_no_log_is_garbage(smi: StandIn, words: str) -> None:
     smi.play("418-v100").behave(f"{words},on=-q")
@@ -60,7 +61,9 @@ def test_without_the_list_of_processes_the_rest_is_read(smi: StandIn) -> None:
     smi.play("418-v100")
     source = opened()
     smi.behave("exit=4,on=--query-compute")
-    for reading in read(source).values():
+    readings = read(source)
+    assert readings
+    for reading in readings.values():
         assert reading.fast.processes is None
         assert reading.fast.power_w is not None
         assert reading.failed == {"processes": "no_permission"}
@@ -99,6 +102,7 @@ def test_all_runs_of_a_read_share_one_deadline(smi: StandIn) -> None:
     assert 1.1 < time.monotonic() - began < 1.2 + 3.0
 
 
+@pytest.mark.fault("smi-hangs")
 def test_a_hanging_program_is_a_timeout_and_no_more(smi: StandIn) -> None:
     smi.play("418-v100")
     source = opened(deadline_seconds=0.5)

@@ -88,6 +88,7 @@ def test_a_gpu_that_gives_nothing_but_errors_is_not_up(
     assert len(uuids_of(source)) == 2
 
 
+@pytest.mark.fault("value-impossible")
 def test_what_is_impossible_is_dropped_noted_and_costs_no_other_reading(
     smi: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

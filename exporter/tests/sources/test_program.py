@@ -140,6 +140,7 @@ def test_a_child_speaks_english_and_leads_a_session_of_its_own(own: Path) -> Non
     assert words[2] == words[3] == words[4]
 
 
+@pytest.mark.fault("smi-hangs")
 @pytest.mark.parametrize("words", ["hang", "stubborn", "hang,grandchild", "stubborn,grandchild"])
 def test_a_hanging_child_is_ended_in_time_with_all_that_it_started(smi: StandIn, words: str) -> None:
     smi.behave(words)
@@ -161,6 +162,7 @@ def test_a_child_that_ends_at_sigterm_is_not_killed(own: Path, tmp_path: Path) -
     assert (tmp_path / "tidy").read_text() == "tidy\n"
 
 
+@pytest.mark.fault("smi-hangs")
 def test_a_grandchild_that_holds_the_pipes_open_delays_no_answer(smi: StandIn) -> None:
     smi.behave("grandchild")
     began = time.monotonic()
@@ -199,6 +201,7 @@ def test_no_run_leaves_a_zombie_a_file_or_a_thread(smi: StandIn) -> None:
     assert all(eventually(lambda pid=pid: is_gone(pid)) for pid in smi.pids())
 
 
+@pytest.mark.fault("smi-hangs")
 def test_no_second_child_is_started_beside_one_that_cannot_be_ended(smi: StandIn) -> None:
     """As with a child in uninterruptible sleep inside the driver; here one that nobody has tried to end."""
     nvidia_smi = Program("nvidia-smi")
@@ -213,15 +216,14 @@ def test_no_second_child_is_started_beside_one_that_cannot_be_ended(smi: StandIn
     assert is_gone(stuck.pid)
 
 
-def test_children_can_be_stopped_from_outside(smi: StandIn) -> None:
-    """For the way out of the exporter: nothing is waited for."""
+def test_on_the_way_out_children_are_stopped_and_not_waited_for(smi: StandIn) -> None:
     smi.behave("stubborn")
     outputs: list[program.Output] = []
     runner = threading.Thread(target=lambda: outputs.append(Program("nvidia-smi").run("-q", seconds=30)))
     runner.start()
     assert eventually(lambda: ["ready"] in smi.lines())
     began = time.monotonic()
-    program.stop_children()
+    program._stop_children()
     assert time.monotonic() - began < 0.5
     runner.join(MARGIN_SECONDS)
     assert outputs[0].code == -9

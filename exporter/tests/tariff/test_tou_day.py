@@ -164,7 +164,7 @@ def test_a_year_of_constant_power_by_band_is_what_minutes_counted_one_by_one_are
     )
     schedule = Schedule(Tariff("EUR", (Version(week),), ZONE, holidays))
     start_ns, end_ns = schedule.day_start_ns(date(2026, 1, 1)), schedule.day_start_ns(date(2027, 1, 1))
-    metered, dice = Counter(), random.Random(1)  # noqa: S311
+    metered, dice = Counter(), random.Random(1)  # noqa: S311 - no secret
     at_ns = start_ns
     while at_ns < end_ns:
         then_ns = min(end_ns, at_ns + dice.choice((1, 13, 47, 400, 7000)) * MINUTE)

@@ -1,19 +1,21 @@
 """A real server on a loop of its own thread, and clients that speak to it byte by byte."""
 
 import asyncio
+import base64
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import trustme
 from requests.structures import CaseInsensitiveDict
 
-from gputally.web.exposition import Format
+from gputally.web.exposition import Exposition, Format
 from gputally.web.landing import Landing
 from gputally.web.limits import Limits
 from gputally.web.server import Server
@@ -54,7 +56,11 @@ class Running:
     """A started server; everything done to it is done on its own loop."""
 
     def __init__(
-        self, web_config: Path | None = None, limits: Limits | None = None, path: str = "/metrics"
+        self,
+        web_config: Path | None = None,
+        limits: Limits | None = None,
+        path: str = "/metrics",
+        documents: Mapping[str, Exposition] | None = None,
     ) -> None:
         self.agent = Agent()
         self.server = Server(
@@ -64,6 +70,7 @@ class Running:
             exposition=self.agent,
             health=self.agent,
             landing=self.agent.landing,
+            documents=documents,
             limits=limits,
         )
         self._loop = asyncio.new_event_loop()
@@ -209,3 +216,22 @@ def client_context(*authorities: trustme.CA, certificate: trustme.LeafCert | Non
     if certificate is not None:
         certificate.configure_cert(context)
     return context
+
+
+def hashed(password: bytes, cost: int = 4) -> bytes:
+    """A password as the web configuration has it."""
+    return bcrypt.hashpw(password[:72], bcrypt.gensalt(cost))
+
+
+def basic(user: str | bytes, password: str | bytes) -> str:
+    """The header of who has a password."""
+    name = user if isinstance(user, bytes) else user.encode()
+    word = password if isinstance(password, bytes) else password.encode()
+    return "Basic " + base64.b64encode(name + b":" + word).decode()
+
+
+def write_users(file: Path, users: dict[str, bytes]) -> None:
+    """A web configuration with these users: name, hash."""
+    file.write_text(
+        "basic_auth_users:\n" + "".join(f"  {user}: {word.decode()}\n" for user, word in users.items())
+    )

@@ -136,6 +136,7 @@ def assert_all_closed(victim: Victim) -> None:
     until(lambda: all(is_closed(sock) for sock in victim.attackers), 15)
 
 
+@pytest.mark.fault("clients-slow")
 def test_scrapes_go_on_under_every_kind_of_slow_client(victim: Callable[..., Victim]) -> None:
     server = victim("--request-s", "2", "--write-s", "2")
     scrape_ms(server.address, None)
@@ -167,6 +168,7 @@ def test_scrapes_go_on_under_every_kind_of_slow_client(victim: Callable[..., Vic
     assert len(server.log) < 10, server.log
 
 
+@pytest.mark.fault("tls-stalled")
 def test_scrapes_over_tls_go_on_under_silent_and_half_done_handshakes(
     victim: Callable[..., Victim], tmp_path: Path, authority: trustme.CA, leaf: trustme.LeafCert
 ) -> None:
@@ -190,6 +192,7 @@ def test_scrapes_over_tls_go_on_under_silent_and_half_done_handshakes(
     assert len(server.log) < 10, server.log
 
 
+@pytest.mark.fault("descriptors-out")
 def test_few_descriptors_are_enough(victim: Callable[..., Victim]) -> None:
     server = victim("--descriptors", "200")
     server.attack(400)
@@ -200,6 +203,7 @@ def test_few_descriptors_are_enough(victim: Callable[..., Victim]) -> None:
     assert len(server.log) < 10, server.log
 
 
+@pytest.mark.fault("descriptors-out")
 def test_running_out_of_descriptors_costs_old_connections_and_nothing_else(
     victim: Callable[..., Victim],
 ) -> None:
@@ -214,6 +218,7 @@ def test_running_out_of_descriptors_costs_old_connections_and_nothing_else(
     assert len(server.log) < 10, server.log
 
 
+@pytest.mark.fault("clients-slow")
 def test_a_client_that_does_not_finish_its_request_is_closed(serve: Callable[..., Running]) -> None:
     running = serve(limits=Limits(request_s=0.3))
     start = time.monotonic()
@@ -224,6 +229,7 @@ def test_a_client_that_does_not_finish_its_request_is_closed(serve: Callable[...
     until(lambda: running.server.connections_open == 0)
 
 
+@pytest.mark.fault("clients-slow")
 def test_a_client_that_does_not_read_is_closed(serve: Callable[..., Running]) -> None:
     running = serve(limits=Limits(write_s=0.3))
     running.agent.bodies = dict.fromkeys(running.agent.bodies, b"x" * 8_000_000)
@@ -234,6 +240,7 @@ def test_a_client_that_does_not_read_is_closed(serve: Callable[..., Running]) ->
     assert len(ask(running.address).body) == 8_000_000
 
 
+@pytest.mark.fault("connections-held")
 def test_an_idle_connection_is_closed_after_its_answer(serve: Callable[..., Running]) -> None:
     running = serve(limits=Limits(request_s=0.3))
     with connect(running.address) as sock:
@@ -242,6 +249,7 @@ def test_an_idle_connection_is_closed_after_its_answer(serve: Callable[..., Runn
     assert running.server.connections_refused_total["request_deadline"] == 0
 
 
+@pytest.mark.fault("connections-held")
 def test_one_address_cannot_hold_all_connections(serve: Callable[..., Running]) -> None:
     running = serve(limits=Limits(connections=20, connections_per_address=5))
     crowd = [connect(running.address) for _ in range(12)]
@@ -251,6 +259,7 @@ def test_one_address_cannot_hold_all_connections(serve: Callable[..., Running]) 
         sock.close()
 
 
+@pytest.mark.fault("scrapes-parallel")
 def test_fifty_scrapes_at_once_read_the_same_bytes(serve: Callable[..., Running]) -> None:
     """And the text is rendered once."""
     running = serve(limits=Limits(connections_per_address=64))
@@ -263,3 +272,30 @@ def test_fifty_scrapes_at_once_read_the_same_bytes(serve: Callable[..., Running]
     assert len(bodies) == 50
     assert len(set(bodies)) == 1
     assert len(running.agent.renders) == 1
+
+
+def test_a_client_that_asks_many_times_at_once_takes_turns_with_others(serve: Callable[..., Running]) -> None:
+    """Else all its requests are answered before anybody else is looked at, and a crowd holds all up."""
+    running = serve()
+    many = b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n" * 200
+    answered_before: list[int] = []
+
+    def ready() -> tuple[bool, str]:
+        answered_before.append(running.server.requests_total[200])
+        return True, "ready"
+
+    running.agent.ready = ready  # type: ignore[method-assign]
+    with connect(running.address) as greedy, connect(running.address) as honest:
+        for sock in (greedy, honest):
+            sock.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert sock.recv(4096)
+
+        def both_ask() -> None:  # on the loop, which meanwhile looks at nobody
+            greedy.sendall(many)
+            honest.sendall(b"GET /-/ready HTTP/1.1\r\nHost: a\r\n\r\n")
+            time.sleep(0.1)
+
+        running.call(both_ask)
+        assert honest.recv(4096).endswith(b"ready\n")
+        until(lambda: running.server.requests_total[200] == 203)
+    assert answered_before[0] <= 10

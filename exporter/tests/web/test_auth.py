@@ -13,25 +13,9 @@ import bcrypt
 import pytest
 
 from gputally.web.auth import MOST_WAITING, Authenticator, TooManyLoginsError
-from tests.web.harness import Answer, Running, ask
+from tests.web.harness import Answer, Running, ask, basic, hashed, write_users
 
 Serve = Callable[..., Running]
-
-
-def hashed(password: bytes, cost: int = 4) -> bytes:
-    return bcrypt.hashpw(password[:72], bcrypt.gensalt(cost))
-
-
-def basic(user: str | bytes, password: str | bytes) -> str:
-    name = user if isinstance(user, bytes) else user.encode()
-    word = password if isinstance(password, bytes) else password.encode()
-    return "Basic " + base64.b64encode(name + b":" + word).decode()
-
-
-def write_users(file: Path, users: dict[str, bytes]) -> None:
-    file.write_text(
-        "basic_auth_users:\n" + "".join(f"  {user}: {word.decode()}\n" for user, word in users.items())
-    )
 
 
 @pytest.fixture
@@ -82,6 +66,7 @@ WRONG = {
 }
 
 
+@pytest.mark.fault("passwords-odd")
 def test_nothing_else_opens(serve: Serve, config: Path) -> None:
     running = serve(config)
     for kind, header in WRONG.items():
@@ -98,6 +83,7 @@ def test_nothing_else_opens_when_the_right_password_is_remembered(serve: Serve, 
         assert ask(running.address, Authorization=header).code == 401, kind
 
 
+@pytest.mark.fault("passwords-odd")
 def test_two_authorization_headers_are_one_too_many(serve: Serve, config: Path) -> None:
     right = basic("alice", "opensesame")
     assert ask(serve(config).address, Authorization=f"{right}\r\nAuthorization: {right}").code == 401
@@ -108,6 +94,7 @@ def test_the_scheme_may_be_written_in_lower_case(serve: Serve, config: Path) -> 
     assert ask(serve(config).address, Authorization=header).code == 200
 
 
+@pytest.mark.fault("passwords-odd")
 def test_a_password_counts_up_to_72_bytes_as_in_go(serve: Serve, config: Path) -> None:
     write_users(config, {"long": hashed(b"x" * 72)})
     address = serve(config).address
@@ -138,6 +125,7 @@ class Checks:
         monkeypatch.setattr(bcrypt, "checkpw", counted)
 
 
+@pytest.mark.fault("passwords-guessed")
 def test_an_unknown_user_costs_the_same_work_as_a_known_one(
     serve: Serve, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +151,7 @@ def test_a_regular_scraper_computes_one_hash_and_a_wrong_password_one_each_time(
     assert len(checks.hashes) == 4
 
 
+@pytest.mark.fault("passwords-guessed")
 def test_guessers_do_not_starve_a_scraper_that_is_known(serve: Serve, config: Path) -> None:
     """Eight clients guess without pause at the full cost of a hash."""
     write_users(config, {"alice": hashed(b"opensesame", 10)})
@@ -196,6 +185,7 @@ def test_guessers_do_not_starve_a_scraper_that_is_known(serve: Serve, config: Pa
     assert 401 in codes
 
 
+@pytest.mark.fault("passwords-guessed")
 def test_a_crowd_of_logins_is_told_to_come_back(serve: Serve, config: Path) -> None:
     write_users(config, {"alice": hashed(b"opensesame", 10)})
     running = serve(config)
@@ -318,6 +308,7 @@ def test_one_address_cannot_fill_the_queue_and_two_can() -> None:
     authenticator.close()
 
 
+@pytest.mark.fault("passwords-guessed")
 def test_three_hundred_mixed_logins_get_the_right_verdicts() -> None:
     authenticator = Authenticator(Clock())
     authenticator.adopt({f"user{index}": hashed(str(index).encode()) for index in range(5)})

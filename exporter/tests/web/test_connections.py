@@ -113,6 +113,7 @@ def test_an_idle_connection_goes_before_a_fresh_one(door: Callable[..., Door]) -
     assert evicted(fresh, idle, other) == [1]
 
 
+@pytest.mark.fault("connections-held")
 def test_a_scrape_in_progress_goes_last(door: Callable[..., Door]) -> None:
     here = door()
     answering, fresh, other = (
@@ -151,3 +152,53 @@ def test_a_connection_is_forgotten_once(door: Callable[..., Door]) -> None:
 )
 def test_who_counts_as_one_client(one: str, other: str, same: bool) -> None:
     assert (client_key(one) == client_key(other)) is same
+
+
+def test_of_equals_the_client_with_the_most_connections_loses(door: Callable[..., Door]) -> None:
+    """A scraper's handshake outlives a crowd's, though it began earlier: the crowd is from few addresses."""
+    here = door(connections=4, per_address=4)
+    scraper = here.arrive(address="scraper", sends=b"\x16\x03\x01")
+    crowd = [here.arrive(address="crowd", sends=b"\x16\x03\x01") for _ in range(3)]
+    here.table.make_room("crowd 2")
+    assert evicted(scraper, *crowd) == [1]
+
+
+def test_a_scraper_that_keeps_its_connection_outlives_a_crowd_that_does_the_same(
+    door: Callable[..., Door],
+) -> None:
+    here = door(connections=6, per_address=5)
+    scraper = here.arrive(Phase.IDLE, address="scraper")
+    fresh = here.arrive(address="stranger")
+    crowd = [here.arrive(Phase.IDLE, address="crowd") for _ in range(4)]
+    here.table.make_room("another")
+    assert evicted(scraper, fresh, *crowd) == [2]
+
+
+def test_answers_that_a_crowd_leaves_unread_go_before_a_scraper_that_comes(door: Callable[..., Door]) -> None:
+    """Else such a crowd fills the table for as long as it may, and whoever comes is sent away by the next."""
+    here = door(connections=4, per_address=4)
+    unread = [here.arrive(Phase.ANSWERING, address="crowd") for _ in range(3)]
+    here.now += GRACE_S
+    scraper = here.arrive(address="scraper", sends=b"\x16\x03\x01")
+    here.table.make_room("another")
+    assert evicted(scraper, *unread) == [1]
+
+
+def test_an_answer_to_who_has_no_more_than_a_fair_part_goes_last_however_long_it_takes(
+    door: Callable[..., Door],
+) -> None:
+    """A slow line is no attack."""
+    here = door(connections=4, per_address=4)
+    slow = here.arrive(Phase.ANSWERING, address="slow line")
+    here.now += 5 * GRACE_S
+    fresh = [here.arrive(address=name, sends=b"G") for name in "abc"]
+    here.table.make_room("d")
+    assert evicted(slow, *fresh) == [1]
+
+
+def test_the_only_connection_of_a_scraper_outlives_handshakes_that_stall(door: Callable[..., Door]) -> None:
+    here = door(connections=4, per_address=4)
+    scraper = here.arrive(Phase.IDLE, address="scraper")
+    crowd = [here.arrive(address="crowd", sends=b"\x16\x03\x01") for _ in range(3)]
+    here.table.make_room("another")
+    assert evicted(scraper, *crowd) == [1]

@@ -88,6 +88,7 @@ def test_no_host_means_both_families_on_one_port() -> None:
             socket.create_connection((host, port), timeout=5).close()
 
 
+@pytest.mark.fault("port-taken")
 def test_a_kernel_without_ipv6_still_gets_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
     genuine = socket.socket
 

@@ -135,6 +135,7 @@ def test_health_paths_say_why_not(serve: Serve) -> None:
     assert ask(running.address).code == 200
 
 
+@pytest.mark.fault("page-fails")
 def test_a_failing_renderer_is_a_500_without_details_and_heals(serve: Serve) -> None:
     running = serve()
     running.agent.fault = RuntimeError("secret detail")
@@ -195,6 +196,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.fault("requests-malformed")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_request_is_refused_and_the_next_scrape_is_fine(serve: Serve, name: str) -> None:
     address = serve().address
@@ -204,6 +206,7 @@ def test_a_hostile_request_is_refused_and_the_next_scrape_is_fine(serve: Serve, 
     assert ask(address).code == 200
 
 
+@pytest.mark.fault("requests-malformed")
 def test_no_answer_repeats_what_was_asked(serve: Serve) -> None:
     """The marker stands in the path, the query, the host, a header and the method."""
     address, marker = serve().address, "zqxjk"
@@ -212,6 +215,7 @@ def test_no_answer_repeats_what_was_asked(serve: Serve) -> None:
     assert marker.encode() not in talk(address, request("/", marker.upper())).lower()
 
 
+@pytest.mark.fault("requests-malformed")
 def test_half_a_request_and_a_goodbye_harm_nobody(serve: Serve) -> None:
     address = serve().address
     for data in (b"", b"G", b"GET /metrics HTTP/1.1\r\nHo"):

@@ -15,14 +15,16 @@ from tests.web.harness import (
     Running,
     ask,
     ask_tls,
+    basic,
     client_context,
     connect,
+    hashed,
     read_all,
     read_one,
     until,
     write_pair,
+    write_users,
 )
-from tests.web.test_auth import basic, hashed, write_users
 
 Serve = Callable[..., Running]
 BAD = Path(__file__).with_name("webconfig") / "bad"
@@ -56,6 +58,7 @@ def test_a_change_is_noticed_within_a_second_or_so(serve: Serve, config: Path) -
     assert ask(running.address, Authorization=ALICE).code == 401
 
 
+@pytest.mark.fault("reload-bad")
 def test_every_bad_file_leaves_the_last_good_one_in_force(serve: Serve, config: Path) -> None:
     running, good = serve(config), config.read_bytes()
     for file in sorted(BAD.iterdir()):
@@ -69,6 +72,7 @@ def test_every_bad_file_leaves_the_last_good_one_in_force(serve: Serve, config: 
     assert running.server.last_reload_success
 
 
+@pytest.mark.fault("web-file-truncated")
 def test_no_moment_of_a_careless_rewrite_opens_the_door(serve: Serve, config: Path) -> None:
     """Truncate, write half, write all, delete, create: at no point an answer without a password."""
     running, text = serve(config), config.read_text()
@@ -98,6 +102,7 @@ def test_no_moment_of_a_careless_rewrite_opens_the_door(serve: Serve, config: Pa
     assert ask(running.address, Authorization=ALICE).code == 200
 
 
+@pytest.mark.fault("web-file-truncated")
 @pytest.mark.parametrize(
     "case",
     [

@@ -1,9 +1,5 @@
-"""`--web.config.file`: a folder of files that are refused, each with a message, and one of good files.
+"""`--web.config.file`: a folder of files that are refused, each with a message, and one of good files."""
 
-`GPUTALLY_UPDATE_GOLDEN=1 pytest` writes the messages anew.
-"""
-
-import os
 import ssl
 from pathlib import Path
 
@@ -16,11 +12,11 @@ from hypothesis import strategies as st
 from gputally.config.strict import ConfigError
 from gputally.web import settings, tls
 from gputally.web.settings import ClientAuth, RateLimit
+from tests.golden import assert_recorded
 from tests.web.harness import write_pair
 
 FOLDER = Path(__file__).with_name("webconfig")
 MESSAGES = FOLDER / "bad.txt"
-UPDATE = "GPUTALLY_UPDATE_GOLDEN"
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +58,10 @@ def message(place: Path, file: Path) -> str:
 BAD = sorted((FOLDER / "bad").iterdir())
 
 
+@pytest.mark.fault("config-web")
 def test_every_bad_file_is_refused_with_its_message(place: Path) -> None:
     """Compared as one text: a file without a message shows, and so does a message without a file."""
-    found = "".join(message(place, file) + "\n" for file in BAD)
-    if os.environ.get(UPDATE):
-        MESSAGES.write_text(found)
-    assert found == MESSAGES.read_text()
+    assert_recorded(MESSAGES, "".join(message(place, file) + "\n" for file in BAD))
 
 
 def test_no_message_shows_a_secret_or_breaks_the_line() -> None:
@@ -169,6 +163,7 @@ def test_the_users_and_the_key_stay_out_of_a_log(place: Path) -> None:
 GOOD_TEXTS = [file.read_bytes() for file in (FOLDER / "good").iterdir()]
 
 
+@pytest.mark.fault("config-web")
 @hypothesis.given(st.data())
 def test_a_damaged_file_is_one_line_or_accepted(place: Path, data: st.DataObject) -> None:
     """Cut, overwrite and splice good files; nothing but a clean error may come of it."""

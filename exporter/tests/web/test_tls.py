@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -72,6 +73,7 @@ def test_a_large_body_arrives_whole(serve: Serve, config: Path, authority: trust
     assert len(ask_tls(running.address, client_context(authority)).body) == 3_000_000
 
 
+@pytest.mark.fault("clients-unknown")
 def test_plain_http_on_the_tls_port_is_closed_without_an_answer(
     serve: Serve, config: Path, authority: trustme.CA
 ) -> None:
@@ -81,6 +83,7 @@ def test_plain_http_on_the_tls_port_is_closed_without_an_answer(
     assert ask_tls(running.address, client_context(authority)).code == 200
 
 
+@pytest.mark.fault("clients-unknown")
 def test_a_client_below_the_lowest_version_is_refused(
     serve: Serve, config: Path, authority: trustme.CA
 ) -> None:
@@ -89,6 +92,24 @@ def test_a_client_below_the_lowest_version_is_refused(
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     assert is_refused(running.address, old)
     assert not is_refused(running.address, client_context(authority))
+
+
+@pytest.mark.fault("tls-renegotiated")
+def test_a_client_that_wants_to_shake_hands_again_is_refused(
+    serve: Serve, config: Path, authority: trustme.CA
+) -> None:
+    """Each new handshake would cost the server far more than the client. TLS 1.3 has none."""
+    running = serve(config)
+    client = subprocess.run(
+        ["openssl", "s_client", "-tls1_2", "-connect", "{}:{}".format(*running.address)],
+        input=b"R\n",  # to the program: renegotiate
+        capture_output=True,
+        timeout=10,
+        check=False,
+    )
+    assert b"RENEGOTIATING" in client.stdout + client.stderr
+    assert b"no renegotiation" in client.stderr
+    assert ask_tls(running.address, client_context(authority)).code == 200
 
 
 def test_certificate_key_and_authority_may_stand_in_the_file(
@@ -123,6 +144,7 @@ def certificates(authority: trustme.CA) -> dict[str, trustme.LeafCert | None]:
     }
 
 
+@pytest.mark.fault("clients-unknown")
 @pytest.mark.parametrize(
     "case",
     [
@@ -173,6 +195,7 @@ def test_only_known_clients_are_served(
     assert found == served
 
 
+@pytest.mark.fault("clients-unknown")
 def test_a_client_with_a_wrong_name_is_counted(serve: Serve, config: Path, authority: trustme.CA) -> None:
     config.write_text(MUTUAL + "  client_allowed_sans: [prometheus]\n")
     running = serve(config)
@@ -199,6 +222,7 @@ def test_names_are_compared_letter_by_letter(names: tuple[Any, ...], allowed: bo
     assert not name_is_allowed(None, listed)
 
 
+@pytest.mark.fault("certificates")
 def test_a_new_certificate_is_served_within_a_second_and_no_scrape_fails(
     serve: Serve, config: Path, authority: trustme.CA
 ) -> None:
@@ -230,6 +254,7 @@ def test_a_new_certificate_is_served_within_a_second_and_no_scrape_fails(
     assert running.server.last_reload_success
 
 
+@pytest.mark.fault("certificates")
 def test_a_key_that_does_not_fit_keeps_the_old_pair_until_it_does(
     serve: Serve, config: Path, authority: trustme.CA
 ) -> None:
@@ -252,6 +277,7 @@ def test_a_key_that_does_not_fit_keeps_the_old_pair_until_it_does(
     assert ask_tls(running.address, context).code == 200
 
 
+@pytest.mark.fault("certificates")
 @pytest.mark.parametrize("damage", ["", "nonsense", "-----BEGIN CERTIFICATE-----\n", None])
 def test_a_broken_or_missing_certificate_keeps_the_old_one(
     serve: Serve, config: Path, authority: trustme.CA, damage: str | None
@@ -265,6 +291,7 @@ def test_a_broken_or_missing_certificate_keeps_the_old_one(
     assert ask_tls(running.address, client_context(authority)).code == 200
 
 
+@pytest.mark.fault("certificates")
 def test_another_client_authority_holds_for_connections_that_are_open_already(
     serve: Serve, config: Path, authority: trustme.CA
 ) -> None:
@@ -296,6 +323,7 @@ def test_a_replaced_certificate_leaves_open_connections_alone(
         assert parse(read_all(sock)).code == 200
 
 
+@pytest.mark.fault("tls-stalled")
 def test_a_client_that_vanishes_in_its_handshake_leaves_nothing(serve: Serve, config: Path) -> None:
     running = serve(config)
     for data in (b"", b"\x16", bytes.fromhex("160301020001")):
@@ -307,6 +335,7 @@ def test_a_client_that_vanishes_in_its_handshake_leaves_nothing(serve: Serve, co
     assert running.server.connections_refused_total["handshake"] == 3
 
 
+@pytest.mark.fault("tls-stalled")
 def test_a_client_that_never_shakes_hands_is_closed(serve: Serve, config: Path) -> None:
     running = serve(config, Limits(request_s=0.3))
     with connect(running.address) as sock:
@@ -332,6 +361,7 @@ def test_the_expiry_is_shown_and_absent_without_tls(
     assert serve().server.certificate_expiry_timestamp is None
 
 
+@pytest.mark.fault("certificates")
 def test_an_expired_certificate_is_served_and_said(
     serve: Serve, config: Path, authority: trustme.CA, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -347,6 +377,7 @@ def test_an_expired_certificate_is_served_and_said(
     assert ask_tls(running.address, careless).code == 200
 
 
+@pytest.mark.fault("config-web")
 @given(st.data())
 def test_a_damaged_certificate_is_an_error_and_never_a_crash(data: st.DataObject) -> None:
     der = bytearray(ssl.PEM_cert_to_DER_cert(SAMPLE))

@@ -1,17 +1,13 @@
 """A saved book that is garbage: it is refused as a whole, and metering goes on."""
 
-import copy
-import json
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gputally.model import Ledger
 from gputally.node.attribution.book import Caps
-from tests.node.attribution.bookrig import Rig, closed, opened, round_trip, series, share, sighting, used
+from tests.node.attribution.bookrig import Rig, closed, opened, round_trip, used
+from tests.node.attribution.garbage import NONSENSE, changed, meters_on, paths, without
 
 
 class TestGarbage:
@@ -87,60 +83,3 @@ class TestGarbage:
         rig, _ = self.restored(closed(whole))
         assert rig.job("1").job.job_name.isprintable()
         assert len(rig.job("1").job.job_name) == 128
-
-
-NONSENSE = (
-    None,
-    -1,
-    1.5,
-    float("nan"),
-    float("inf"),
-    True,
-    1 << 62,
-    10**400,
-    "",
-    "x",
-    [],
-    {},
-    [None],
-    [-1],
-    {"": -1},
-)
-
-
-def paths(data: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in a JSON document."""
-    children = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for key, value in children:
-        yield (*here, key)
-        yield from paths(value, (*here, key))
-
-
-def changed(data: Any, path: tuple[Any, ...], value: object) -> Any:
-    """The document with another value in one place."""
-    whole = copy.deepcopy(data)
-    at = whole
-    for key in path[:-1]:
-        at = at[key]
-    at[path[-1]] = value
-    return whole
-
-
-def without(data: Any, path: tuple[Any, ...]) -> Any:
-    """The document without one place."""
-    whole = copy.deepcopy(data)
-    at = whole
-    for key in path[:-1]:
-        at = at[key]
-    del at[path[-1]]
-    return whole
-
-
-def meters_on(rig: Rig) -> None:
-    """A tick more: nothing raises, nothing is negative, and what is saved can be read again."""
-    rig.tick(sighting("1"), sighting("9"), shares={"GPU-a": [share("1", 5), share("9", 1), share(None, 2)]})
-    assert min(series(rig.ledger).values()) >= 0
-    assert all(row.start_seconds >= 0 and (row.end_seconds or 0) >= 0 for row in rig.ledger.jobs)
-    assert all((row.end_seconds is None) == (row.state == "running") for row in rig.ledger.jobs)
-    json.dumps(rig.book.to_json(), allow_nan=False)
-    assert "not usable" not in rig.restart()[0]

@@ -4,6 +4,8 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+import pytest
+
 from gputally.model import JobRow
 from gputally.node.attribution.parties import Share
 from gputally.node.identity.protocol import End, Sighting
@@ -65,6 +67,7 @@ class Site:
             lane.now = sighting(f"job-{self.started}", user=user, team=team)
 
 
+@pytest.mark.fault("jobs-short")
 def test_two_thousand_short_jobs_are_all_there_and_exact() -> None:
     """The highest value that was ever scraped of a job is its very sum, and was there for five minutes."""
     site = Site()

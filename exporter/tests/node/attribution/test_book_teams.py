@@ -51,7 +51,7 @@ class TestCaps:
         assert len(rig.teams()) == 16
 
     def test_there_are_never_more_than_the_cap(self) -> None:
-        rig, dice = Rig(Caps(teams=10, models_per_user=2, jobs=5000, folded=0)), random.Random(1)  # noqa: S311
+        rig, dice = Rig(Caps(teams=10, models_per_user=2, jobs=5000, folded=0)), random.Random(1)  # noqa: S311 - no secret
         for n in range(300):
             texts = {key: dice.choice("abcd") for key in ("team", "user", "model")}
             booked(rig, **texts)

@@ -1,12 +1,13 @@
 """A kubelet's pod-resources socket: a real gRPC server that answers what a test tells it to."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 
 from gputally.model import Instant
 from gputally.node.identity.kubelet import Kubelet
@@ -95,3 +96,27 @@ def asked(kubelet: Kubelet) -> tuple[tuple[Held, ...], str]:
     """What is held after one question, and what was wrong with it."""
     kubelet.ask()
     return kubelet.held(), kubelet.reason
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "kubelet.sock"
+
+
+@pytest.fixture
+def server(path: Path) -> Iterator[FakeKubelet]:
+    server = FakeKubelet(path)
+    server.answer = TRAIN
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def kubelet(path: Path, hands: Hands) -> Kubelet:
+    return Kubelet(path, clock=hands, deadline_seconds=10)

@@ -3,9 +3,19 @@
 import os
 from pathlib import Path
 
+import pytest
+
 UID = "ea8b9161-bee3-4bf6-a4e3-65fe256e3771"
 OTHER = "2681cb7f-daa4-4620-bb60-1d449709181c"
 STATIC = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the kubelet would make them."""
+    path = tmp_path / "pods"
+    path.mkdir()
+    return path
 
 
 def make(folder: Path, namespace: str, name: str, uid: str, started: float | None = None) -> Path:

@@ -169,6 +169,7 @@ def test_refused_records_are_conflicts(machine):
     assert binder.conflicts() == {"environment": 0, "team": 0, "lookalike": 0, "record": 5}
 
 
+@pytest.mark.fault("proc-hidden")
 def test_pids_of_another_namespace_are_not_taken_for_their_namesakes_here(tmp_path, monkeypatch):
     machine = Machine(tmp_path, monkeypatch, host=False)
     machine.add(101)
@@ -178,6 +179,7 @@ def test_pids_of_another_namespace_are_not_taken_for_their_namesakes_here(tmp_pa
     assert 101 in binder.sightings([101], at(1))
 
 
+@pytest.mark.fault("proc-hidden")
 def test_hidden_processes_of_others_do_not_spoil_our_own(tmp_path, monkeypatch):
     machine = Machine(tmp_path, monkeypatch, host=False)
     machine.add(101)

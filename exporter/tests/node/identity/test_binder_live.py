@@ -88,6 +88,7 @@ def in_slurm(monkeypatch, pid):
     monkeypatch.setattr(Folder, "cgroup", lambda folder: path if folder._pid == pid else real(folder))
 
 
+@pytest.mark.fault("claims-forged")
 def test_a_process_that_rewrites_its_own_environment_stays_in_its_job(monkeypatch):
     env = {"SLURM_JOB_ID": "4711", "USER": "nobody1", "GPUTALLY_MODEL": "llama"}
     with script(LIE + WAIT, env=env) as (child, _):
@@ -110,6 +111,7 @@ def test_an_environment_that_may_not_be_read_adds_nothing(monkeypatch):
         assert seen.job.model == ""
 
 
+@pytest.mark.fault("process-secrets")
 def test_secrets_in_arguments_and_environment_come_out_nowhere(caplog):
     caplog.set_level(0)
     env = {"SECRET_CANARY": "do-not-show-me", "GPUTALLY_JOB": "fine", "AWS_SECRET_ACCESS_KEY": CANARY}
@@ -196,6 +198,7 @@ def inherited(monkeypatch):
     return True
 
 
+@pytest.mark.fault("pid-reused")
 @pytest.mark.skipif(not may_choose_pids(), reason="choosing a PID takes CAP_CHECKPOINT_RESTORE")
 def test_a_pid_given_away_takes_neither_the_job_nor_its_last_moment_along(monkeypatch):
     """The same PID in the same tick of the clock: only the descriptor of the process tells."""

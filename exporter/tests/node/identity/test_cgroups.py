@@ -119,6 +119,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.fault("claims-forged")
 @given(st.lists(pieces, max_size=8))
 def test_below_a_users_manager_nothing_is_a_scheduler_job_whatever_it_is_called(rest):
     found = place(("0::/user.slice/user-7.slice/user@7.service/" + "/".join(rest)).encode())

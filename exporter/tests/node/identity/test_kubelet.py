@@ -16,34 +16,12 @@ import pytest
 from gputally.node.identity.kubelet import HOLD_SECONDS, Kubelet
 from gputally.node.identity.pods import Held, Pods
 
-from .kubelets import HELD, TRAIN, FakeKubelet, Hands, asked, devices, pod
+from .kubelets import HELD, TRAIN, FakeKubelet, Hands, asked, devices, hands, kubelet, path, pod, server
+
+__all__ = ["hands", "kubelet", "path", "server"]
 
 UID = "ea8b9161-bee3-4bf6-a4e3-65fe256e3771"
 NOBODY = 65534
-
-
-@pytest.fixture
-def hands() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kubelet.sock"
-
-
-@pytest.fixture
-def server(path: Path) -> Iterator[FakeKubelet]:
-    server = FakeKubelet(path)
-    server.answer = TRAIN
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def kubelet(path: Path, hands: Hands) -> Kubelet:
-    return Kubelet(path, clock=hands, deadline_seconds=10)
 
 
 def test_pods_with_gpus_are_told(server: FakeKubelet, kubelet: Kubelet) -> None:
@@ -117,6 +95,7 @@ def test_a_socket_that_nobody_listens_on_is_named(path: Path, kubelet: Kubelet) 
     assert asked(kubelet) == ((), "refused")
 
 
+@pytest.mark.fault("kubelet-fails")
 def test_a_restarted_kubelet_heals_without_help_and_pods_hold_meanwhile(
     server: FakeKubelet, path: Path, kubelet: Kubelet, hands: Hands, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -148,6 +127,7 @@ def test_an_old_answer_is_not_believed_for_ever(server: FakeKubelet, kubelet: Ku
     assert asked(kubelet) == (HELD, "")
 
 
+@pytest.mark.fault("kubelet-fails")
 def test_a_kubelet_that_hangs_is_left_at_the_deadline(server: FakeKubelet, path: Path, hands: Hands) -> None:
     server.answer = server.hang
     kubelet = Kubelet(path, clock=hands, deadline_seconds=0.2)
@@ -164,6 +144,7 @@ def test_a_listener_that_says_nothing_is_left_at_the_deadline(path: Path, hands:
         assert asked(Kubelet(path, clock=hands, deadline_seconds=0.2)) == ((), "timeout")
 
 
+@pytest.mark.fault("kubelet-fails")
 def test_an_answer_of_16_megabytes_is_refused(server: FakeKubelet, kubelet: Kubelet) -> None:
     server.answer = TRAIN * (16 * 2**20 // len(TRAIN))
     assert asked(kubelet) == ((), "too_large")
@@ -171,6 +152,7 @@ def test_an_answer_of_16_megabytes_is_refused(server: FakeKubelet, kubelet: Kube
     assert asked(kubelet) == (HELD, "")
 
 
+@pytest.mark.fault("kubelet-fails")
 @pytest.mark.parametrize(
     "garbage", [b"\xff" * 64, b"\x0a\x7f", TRAIN[:-1], b"not a message", b"\x0a\x04\x0a\x02\xff\xfe"]
 )

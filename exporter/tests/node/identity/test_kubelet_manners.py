@@ -4,39 +4,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
 from gputally.node.identity.kubelet import Kubelet
 
-from .kubelets import HELD, TRAIN, FakeKubelet, Hands, asked
+from .kubelets import HELD, TRAIN, FakeKubelet, Hands, asked, hands, kubelet, path, server
 
-
-@pytest.fixture
-def hands() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "kubelet.sock"
-
-
-@pytest.fixture
-def server(path: Path) -> Iterator[FakeKubelet]:
-    server = FakeKubelet(path)
-    server.answer = TRAIN
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def kubelet(path: Path, hands: Hands) -> Kubelet:
-    return Kubelet(path, clock=hands, deadline_seconds=10)
+__all__ = ["hands", "kubelet", "path", "server"]
 
 
 def test_grpc_is_not_imported_before_somebody_asks() -> None:

@@ -62,6 +62,7 @@ def appear(machine, path):
     machine.make_cgroup(path.rpartition("/")[0] + "/job_1")  # somebody else's
 
 
+@pytest.mark.fault("slurm-dies")
 @pytest.mark.parametrize("path", LAYOUTS)
 def test_a_job_whose_cgroup_has_gone_has_ended_after_a_minute(machine, path):
     appear(machine, path)
@@ -137,6 +138,7 @@ def test_what_was_lost_before_the_agent_started_is_not_said_again(machine):
     assert again.end(200) == ENDED
 
 
+@pytest.mark.fault("slurm-dies")
 def test_a_cgroup_without_processes_is_what_a_killed_slurmstepd_left_behind(machine):
     appear(machine, f"{SCOPE}/job_4711")
     events = machine.cgroup / f"{SCOPE}/job_4711/cgroup.events".strip("/")

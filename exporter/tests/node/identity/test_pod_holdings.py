@@ -9,8 +9,10 @@ from gputally.model import Job
 from gputally.node.identity.pods import Held, Pods
 from gputally.node.identity.protocol import Allocation, Evidence, Sighting
 
-from .kubelets import Hands
-from .podfolders import OTHER, UID, make
+from .kubelets import Hands, hands
+from .podfolders import OTHER, UID, folder, make
+
+__all__ = ["folder", "hands"]
 
 
 @dataclass
@@ -21,18 +23,6 @@ class Told:
 
     def held(self) -> tuple[Held, ...]:
         return self.answer
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "pods"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
-def hands() -> Hands:
-    return Hands()
 
 
 def sighting(uid: str, name: str, started: float, **more: str) -> Sighting:

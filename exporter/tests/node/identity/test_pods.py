@@ -12,20 +12,10 @@ from gputally.node.identity.parts import Pod
 from gputally.node.identity.parts import Pods as PodsPart
 from gputally.node.identity.pods import MOST_PODS, Pods, is_uid, parse
 
-from .kubelets import Hands
-from .podfolders import OTHER, STATIC, UID, make
+from .kubelets import Hands, hands
+from .podfolders import OTHER, STATIC, UID, folder, make
 
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "pods"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
-def hands() -> Hands:
-    return Hands()
+__all__ = ["folder", "hands"]
 
 
 # Names.

@@ -15,26 +15,9 @@ from gputally.node.identity.parts import RunRecord
 from gputally.node.identity.protocol import End
 from gputally.node.identity.runs import RunRecords
 
-PID, TICKS, UID = 4711, 815_000, os.geteuid()
-BOOT = "5f3a91c2-0000-4000-8000-000000000001"
-RUNNING = {
-    "version": 1,
-    "pid": PID,
-    "start_ticks": TICKS,
-    "boot_id": BOOT,
-    "job_name": "finetune",
-    "team": "nlp",
-    "model": "llama-70b",
-    "command": "python",
-    "start_seconds": 1_790_000_000.25,
-    "state": "running",
-}
-ENDED = RUNNING | {"state": "failed", "end_seconds": 1_790_000_060.5, "exit_code": 3}
+from .runrecords import BOOT, ENDED, PID, RUNNING, TICKS, UID, path
 
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / f"{PID}-{TICKS}.json"
+__all__ = ["path"]
 
 
 @pytest.fixture

@@ -3,32 +3,15 @@
 import json
 import os
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gputally.node.identity import runfile
 from gputally.node.identity.runs import RunRecords
 
-PID, TICKS, BOOT = 4711, 815_000, "5f3a91c2-0000-4000-8000-000000000001"
-RUNNING = {
-    "version": 1,
-    "pid": PID,
-    "start_ticks": TICKS,
-    "boot_id": BOOT,
-    "job_name": "finetune",
-    "team": "nlp",
-    "model": "llama-70b",
-    "command": "python",
-    "start_seconds": 1_790_000_000.25,
-    "state": "running",
-}
-ENDED = RUNNING | {"state": "failed", "end_seconds": 1_790_000_060.5, "exit_code": 3}
+from .runrecords import BOOT, ENDED, PID, RUNNING, TICKS, path
 
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / f"{PID}-{TICKS}.json"
+__all__ = ["path"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)

@@ -19,6 +19,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 class TestRefused:
+    @pytest.mark.fault("records-damaged")
     @pytest.mark.parametrize(
         "text",
         [
@@ -46,6 +47,7 @@ class TestRefused:
         assert folder.ids() == ["4"]
         assert folder.reader.refused == 1
 
+    @pytest.mark.fault("records-damaged")
     @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
     def test_what_others_may_write(self, folder: Folder, mode: int) -> None:
         path = folder.write()
@@ -56,12 +58,14 @@ class TestRefused:
         assert folder.ids() == ["4711"]
         assert folder.reader.refused == 1
 
+    @pytest.mark.fault("records-damaged")
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
     def test_what_belongs_to_another_user(self, folder: Folder) -> None:
         os.chown(folder.write(), 1234, -1)
         assert folder.ids() == []
         assert folder.reader.refused == 1
 
+    @pytest.mark.fault("records-damaged")
     def test_what_is_no_file(self, folder: Folder, tmp_path: Path) -> None:
         """A pipe without a writer would block whoever opens it."""
         os.mkfifo(folder.path / "1-r0")
@@ -72,6 +76,7 @@ class TestRefused:
         assert folder.ids() == ["4"]
         assert folder.reader.refused == 3
 
+    @pytest.mark.fault("records-damaged")
     def test_each_version_counts_once_and_one_line_is_logged(
         self, folder: Folder, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -94,6 +99,7 @@ class TestRefused:
         assert folder.ids() == ["1", "2"]
         assert len(caplog.messages) == 2
 
+    @pytest.mark.fault("records-damaged")
     def test_files_under_construction_are_no_business_of_ours(self, folder: Folder) -> None:
         (folder.path / ".4711.99").write_text("JOB_")
         assert folder.ids() == []
@@ -101,11 +107,13 @@ class TestRefused:
 
 
 class TestFolder:
+    @pytest.mark.fault("records-damaged")
     def test_none_is_no_trouble(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         reader = SlurmRecords(tmp_path / "absent")
         assert list(reader.records()) == []
         assert (reader.refused, caplog.messages) == (0, [])
 
+    @pytest.mark.fault("records-damaged")
     def test_it_may_appear_go_and_come_back(self, folder: Folder) -> None:
         folder.write()
         assert folder.ids() == ["4711"]
@@ -117,6 +125,7 @@ class TestFolder:
         folder.write("5")
         assert folder.ids() == ["5"]
 
+    @pytest.mark.fault("records-damaged")
     @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
     def test_one_that_others_may_write_to_is_not_believed(
         self, folder: Folder, mode: int, caplog: pytest.LogCaptureFixture
@@ -132,6 +141,7 @@ class TestFolder:
         folder.path.chmod(0o755)
         assert folder.ids() == ["4711"]
 
+    @pytest.mark.fault("records-damaged")
     def test_a_link_or_a_file_in_its_place_is_not_followed(self, folder: Folder, tmp_path: Path) -> None:
         folder.write()
         link, file = tmp_path / "link", tmp_path / "file"
@@ -142,6 +152,7 @@ class TestFolder:
             assert list(reader.records()) == []
             assert reader.refused == 1
 
+    @pytest.mark.fault("records-damaged")
     def test_no_more_than_a_bound_is_kept_and_the_latest_are(
         self, folder: Folder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -152,6 +163,7 @@ class TestFolder:
         assert folder.ids() == ["10", "100", "11"]
 
 
+@pytest.mark.fault("records-damaged")
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(text: bytes) -> None:
     for start in (b"", b"JOB_ID=1\nSTART_SECONDS=1\n"):

@@ -63,6 +63,7 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.fault("value-impossible")
 @pytest.mark.parametrize(
     ("name", "values"), IMPOSSIBLE, ids=[f"{name}-{values}" for name, values in IMPOSSIBLE]
 )

@@ -121,18 +121,25 @@ def test_a_loss_makes_the_next_scan_look_closer_but_not_at_every_tick(bench: Ben
     assert bench.tick(lost).failed == {}
 
 
-def test_a_gpu_that_is_lost_from_the_start_is_skipped_with_a_reason_and_found_later(bench: Bench) -> None:
-    """The others are there at once."""
+def test_a_gpu_that_is_lost_from_the_start_is_skipped_with_a_reason_and_found_later(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are there at once, and the log says once who is not: no series of it ever was."""
     bench.fake.add_gpu(uuid="GPU-a")
     bench.fake.add_gpu(uuid="GPU-b")
     bench.fake.fault("nvmlDeviceGetHandleByIndex_v2", gpu=1, code=15)
     source = bench.source()
     assert listed(source.open()) == [("0", "GPU-a")]
-    assert source.skipped == {"1": "lost"}
+    bench.fake.advance(30)
+    assert listed(source.scan()) == [("0", "GPU-a")]
+    assert caplog.messages == ["GPU 1 is there and not read: lost"]
     bench.fake.clear(gpu=1)
     bench.fake.advance(30)
     assert listed(source.scan()) == [("0", "GPU-a"), ("1", "GPU-b")]
-    assert source.skipped == {}
+    bench.fake.fault("nvmlDeviceGetHandleByIndex_v2", gpu=1, code=15)
+    bench.fake.advance(30)
+    assert listed(source.scan()) == [("0", "GPU-a"), ("1", "GPU-b")], "known: it may recover"
+    assert len(caplog.messages) == 1
 
 
 def test_a_driver_whose_every_gpu_is_lost_says_so(bench: Bench) -> None:
@@ -144,25 +151,34 @@ def test_a_driver_whose_every_gpu_is_lost_says_so(bench: Bench) -> None:
     assert bench.fake.open_inits == 0
 
 
+@pytest.mark.fault("gpu-names")
 @pytest.mark.parametrize(
     ("uuids", "kept", "skipped"),
     [
-        ((b"", b"GPU-b"), [("1", "GPU-b")], {"0": "empty_uuid"}),
-        ((b"GPU-a", b"GPU-a", b"GPU-c"), [("0", "GPU-a"), ("2", "GPU-c")], {"1": "duplicate_uuid"}),
-        ((b"GPU-\xff\xfe",), [("0", "GPU-\ufffd\ufffd")], {}),
+        ((b"", b"GPU-b"), [("1", "GPU-b")], ["GPU 0 is there and not read: empty_uuid"]),
+        (
+            (b"GPU-a", b"GPU-a", b"GPU-c"),
+            [("0", "GPU-a"), ("2", "GPU-c")],
+            ["GPU 1 is there and not read: duplicate_uuid"],
+        ),
+        ((b"GPU-\xff\xfe",), [("0", "GPU-\ufffd\ufffd")], []),
     ],
 )
 def test_a_gpu_without_an_identity_of_its_own_is_skipped(
-    bench: Bench, uuids: tuple[bytes, ...], kept: list[tuple[str, str]], skipped: dict[str, str]
+    bench: Bench,
+    caplog: pytest.LogCaptureFixture,
+    uuids: tuple[bytes, ...],
+    kept: list[tuple[str, str]],
+    skipped: list[str],
 ) -> None:
     """Two GPUs under one UUID would make duplicate series; bytes that are no text are shown as such."""
     for uuid in uuids:
         bench.fake.add_gpu(uuid=uuid)
     source = bench.source()
     assert listed(source.open()) == kept
-    assert dict(source.skipped) == skipped
     bench.fake.advance(30)
     assert listed(source.scan()) == kept
+    assert caplog.messages == skipped
     assert len(source.readers()) == len(kept)
 
 

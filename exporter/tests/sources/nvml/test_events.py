@@ -29,6 +29,7 @@ def test_each_xid_is_delivered_once_to_its_own_gpu(bench: Bench) -> None:
     assert bench.tick(second, slow=True).fast.new_xids == (94,)
 
 
+@pytest.mark.fault("xid-flood")
 def test_xids_of_a_flood_are_spread_over_ticks_and_none_is_lost(bench: Bench) -> None:
     """A tick takes 64 at most, so that it ends."""
     bench.fake.add_gpu()

@@ -132,6 +132,7 @@ def try_function(bench: Bench, function: str, code: int, *, from_start: bool) ->
     assert (bench.fake.open_inits, bench.fake.raw.event_sets, bench.fake.raw.gpm_samples) == (0, 0, 0)
 
 
+@pytest.mark.fault("driver-function-fails")
 @pytest.mark.parametrize("from_start", [True, False], ids=["from_start", "in_mid_run"])
 @pytest.mark.parametrize("function", GPU_FUNCTIONS)
 def test_a_failing_function_of_one_gpu_harms_no_other(
@@ -143,6 +144,7 @@ def test_a_failing_function_of_one_gpu_harms_no_other(
         try_function(bench, function, code, from_start=from_start)
 
 
+@pytest.mark.fault("driver-function-fails")
 @pytest.mark.parametrize("function", OLDER_FUNCTIONS)
 def test_a_failing_fallback_of_one_gpu_harms_no_other(bench: Bench, function: str) -> None:
     """The same for cards and drivers that need the older ways."""
@@ -155,6 +157,7 @@ def test_a_failing_fallback_of_one_gpu_harms_no_other(bench: Bench, function: st
         try_function(bench, function, code, from_start=False)
 
 
+@pytest.mark.fault("driver-function-fails")
 @pytest.mark.parametrize("function", MIG_FUNCTIONS)
 def test_a_failing_mig_function_harms_no_other(bench: Bench, function: str) -> None:
     """The board's own readings go on in any case that does not concern the board."""
@@ -164,6 +167,7 @@ def test_a_failing_mig_function_harms_no_other(bench: Bench, function: str) -> N
         try_function(bench, function, code, from_start=False)
 
 
+@pytest.mark.fault("gpu-lost")
 @pytest.mark.parametrize("code", CODES)
 def test_all_functions_of_one_gpu_failing_harm_no_other(bench: Bench, code: int) -> None:
     """As when it has fallen off the bus."""
@@ -185,6 +189,7 @@ def read_through(bench: Bench, source: NvmlSource) -> None:
             reader.read(slow=True)
 
 
+@pytest.mark.fault("driver-function-fails")
 @pytest.mark.parametrize("from_start", [True, False], ids=["from_start", "in_mid_run"])
 @pytest.mark.parametrize("function", SYSTEM_FUNCTIONS)
 def test_a_failing_function_of_the_driver_is_an_error_of_the_protocol(
@@ -306,6 +311,7 @@ def older_library(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[set
     missing.clear()
 
 
+@pytest.mark.fault("driver-old")
 @pytest.mark.parametrize("function", [*GPU_FUNCTIONS, *SYSTEM_FUNCTIONS])
 def test_a_function_that_the_driver_lacks_costs_its_readings_only(
     bench: Bench, older_library: set[str], function: str

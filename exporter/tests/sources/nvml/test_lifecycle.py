@@ -209,6 +209,7 @@ def test_a_library_that_was_replaced_on_disk_asks_for_a_new_process(
     assert run(code, {**fake_nvml.env, "LD_LIBRARY_PATH": str(folder)}) == f"1 {outcome}"
 
 
+@pytest.mark.fault("fork-after-open")
 def test_a_forked_child_does_not_touch_the_drivers_handle(fake_nvml: FakeNvml) -> None:
     """It neither calls nor shuts down; the parent goes on."""
     fake_nvml.add_gpu()

@@ -65,6 +65,7 @@ def test_slicing_again_replaces_the_partitions_at_the_next_slow_read(bench: Benc
     assert reading.fast.energy_mj == (before or 0) + 1_000_000
 
 
+@pytest.mark.fault("mig-resliced")
 def test_a_partition_behind_a_handle_used_before_is_noticed(bench: Bench) -> None:
     """The driver may hand out an old pointer for a new partition; three slow reads later it is known."""
     gpu = bench.fake.add_gpu()
