@@ -46,11 +46,11 @@ check-types: $(VENV)/test.stamp
 	mypy
 
 test-python: $(VENV)/test.stamp
-	pytest
+	pytest -n auto
 
 test-current: tools ## the tests again with the newest Prometheus, Alertmanager, VictoriaMetrics and Slurm that Debian has
 	@scripts/current-tools.sh
-	PATH="$(CURDIR)/.tools/current/usr/bin:$$PATH" pytest
+	PATH="$(CURDIR)/.tools/current/usr/bin:$$PATH" pytest -n auto
 
 docs: $(VENV)/test.stamp ## write docs/metrics.md and docs/reliability.md anew
 	python -m gputally.catalogue docs/metrics.md

@@ -197,7 +197,7 @@ def expression_of(title: str, letter: str = "A") -> str:
     ],
 )
 def test_a_tile_counts_what_is_broken(prometheus_url: str, title: str, figure: int) -> None:
-    wait_for(prometheus_url, f"{quick(expression_of(title))} == {figure}" if figure else "vector(1)")
+    wait_for(prometheus_url, f"({quick(expression_of(title))}) == {figure}")
     assert figures(prometheus_url, expression_of(title)) == [figure]
 
 

@@ -62,7 +62,9 @@ class Day:
         """So many hours. Raises TimeoutError where they take longer than `most_s` of ours."""
         began, self._connection = time.monotonic(), http.client.HTTPConnection(*self.address, timeout=30)
         with contextlib.closing(self._connection):
-            began_s = due_s = self._scrape()
+            while not (began_s := self._scrape()):  # before its first tick
+                time.sleep(PAUSE_S)
+            due_s = began_s
             while len(self.hours) < hours:
                 if time.monotonic() - began > most_s:
                     raise TimeoutError(f"{len(self.hours)} hours within {most_s:g} s")
@@ -87,14 +89,15 @@ class Day:
         self.tell(signal.SIGHUP)
 
     def _scrape(self) -> float:
-        """One scrape; the agent's time in it."""
+        """One scrape; the agent's time in it, 0 before the first tick."""
         assert self._connection is not None
         self._connection.request("GET", "/metrics", headers={"Accept": ACCEPTS[self.scrapes % 2]})
         answer = self._connection.getresponse()
         self._body = answer.read().decode()
         assert answer.status == 200, answer.status
         self.scrapes += 1
-        return self._value("gputally_last_sample_timestamp_seconds")
+        name = "gputally_last_sample_timestamp_seconds"
+        return self._value(name) if f"\n{name} " in self._body else 0.0
 
     def _value(self, name: str) -> float:
         found = re.search(rf"^{name} (\S+)", self._body, re.MULTILINE)
