@@ -23,6 +23,7 @@ root=${DESTDIR:-}
 units=/etc/systemd/system
 settings=/etc/gputally
 home=/opt/gputally
+accounts=/var/lib/gputally-site # bills that were imported: written by who imports, read by the site agent
 record=$root$home/installed # sums of what we have written, so that a change by hand can be told from an old version
 
 fail() {
@@ -249,6 +250,9 @@ activate() {
   if asked node && [ ! -d /run/gputally/slurm ]; then
     change "make the folders in /run/gputally" systemd-tmpfiles --create /etc/tmpfiles.d/gputally.conf
   fi
+  if asked site && [ ! -d "$accounts" ]; then
+    change "make $accounts" install -d -m 2750 -g gputally "$accounts"
+  fi
   reload_units
   if asked node; then start run-gputally-runs.mount; fi
   for agent in "${agents[@]}"; do
@@ -310,6 +314,7 @@ uninstall_all() {
     if [ -z "$purge" ]; then continue; fi
     take "$settings/gputally-$agent.env"{,.new} "$units/gputally-$agent.service"{.old,.d}
     if [ "$agent" = node ]; then take "$settings/slurm.env"{,.new} /var/lib/gputally /var/lib/private/gputally; fi
+    if [ "$agent" = site ] && [ -z "$dry_run" ]; then rmdir "$root$accounts" 2>/dev/null || true; fi # a ledger stays
   done
   if is_left node || is_left site; then keep_record; else take_common; fi
   if live && [ "$changes" -gt 0 ]; then change "tell systemd of removed units" systemctl daemon-reload; fi

@@ -64,6 +64,16 @@ sed -i 's/^#GPUTALLY_WEB_CONFIG_FILE/GPUTALLY_WEB_CONFIG_FILE/' "$settings"
 systemctl restart gputally-node.service
 check "the group may read what others may not" soon answers "$node/-/ready"
 
+echo "# a ledger"
+printf 'date,provider,gpu_type,cost,currency,team\n%s,lambda,h100,12.5,EUR,nlp\n' "$(date +%F)" >/root/bill.csv
+echo 'ledger: {file: /var/lib/gputally-site/ledger.sqlite}' >/etc/gputally/gputally.yml
+systemctl reload gputally-site.service
+check "it is imported into the folder that is there" \
+  gputally bills import --config.file=/etc/gputally/gputally.yml /root/bill.csv
+check "the site agent reads it" soon \
+  bash -c 'curl -fsS http://127.0.0.1:9837/metrics | grep "^gpu_cloud_cost_last_day.* 12.5"'
+check "others do not" [ "$(stat -c %a-%G /var/lib/gputally-site)" = 2750-gputally ]
+
 echo "# reload"
 before=$(pid node)
 printf 'tariff: {currency: EUR, price_per_kwh: 0.3}\n' >/etc/gputally/gputally.yml
@@ -95,4 +105,5 @@ check "uninstalling again changes nothing" changes_nothing --uninstall
 check "purged, settings are gone" is_gone "$settings"
 check "but not what others have put there" [ "$(ls /etc/gputally)" = web.yml ]
 check "nor counters" is_gone /var/lib/private/gputally
+check "but a ledger is not" [ -s /var/lib/gputally-site/ledger.sqlite ]
 check "nor the group" bash -c '! getent group gputally'

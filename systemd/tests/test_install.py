@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gputally.cli.options import combine
-from gputally.config.settings import NodeSettings
+from gputally.config.settings import NodeSettings, SiteSettings
 
 SYSTEMD = Path(__file__).parents[1]
 INSTALLER = SYSTEMD / "install.sh"
@@ -18,6 +18,7 @@ NODE_UNIT = "etc/systemd/system/gputally-node.service"
 NODE_ENV = "etc/gputally/gputally-node.env"
 SITE_FILE = "etc/gputally/gputally.yml"
 RECORD = "opt/gputally/installed"
+LEDGER_FOLDER = "/var/lib/gputally-site"
 COMMON_FILES = {SITE_FILE, RECORD, "etc/sysusers.d/gputally.conf", "usr/local/bin/gputally"}
 NODE_FILES = COMMON_FILES | {
     NODE_ENV,
@@ -236,7 +237,9 @@ def test_a_dry_run_says_exactly_what_would_be_done_and_does_nothing(
 def test_on_a_machine_things_come_in_an_order_in_which_each_finds_what_it_needs(tmp_path: Path) -> None:
     """As a dry run tells it, which needs neither root nor systemd, of a machine that has nothing of ours."""
     bare = shutil.copytree(SYSTEMD, tmp_path / "systemd", ignore=shutil.ignore_patterns("tests"))
-    text = re.sub(r"^(units|settings|home)=/", rf"\1={tmp_path}/", INSTALLER.read_text(), flags=re.MULTILINE)
+    text = re.sub(
+        r"^(units|settings|home|accounts)=/", rf"\1={tmp_path}/", INSTALLER.read_text(), flags=re.MULTILINE
+    )
     (bare / "install.sh").write_text(text)
     (tmp_path / "pyproject.toml").touch()
     said = run("--dry-run", "node", "site", root=None, installer=bare / "install.sh")
@@ -245,6 +248,8 @@ def test_on_a_machine_things_come_in_an_order_in_which_each_finds_what_it_needs(
     order = [
         f"install {tmp_path} into /opt/gputally/venv",
         f"write /{NODE_UNIT}",
+        "make the group gputally",
+        f"make {LEDGER_FOLDER}",
         "tell systemd of its units",
         "start run-gputally-runs.mount",
         "enable gputally-node.service",
@@ -285,5 +290,17 @@ def test_the_file_to_begin_with_is_good_as_it_is_and_with_all_of_its_examples(tm
     examples = re.sub(r"^# (\w+:|  )", r"\1", text, flags=re.MULTILINE)
     (tmp_path / "all.yml").write_text(examples)
     made = combine(tmp_path / "all.yml", {})
-    assert set(yaml.safe_load(examples)) == {"site", "tariff", "carbon", "teams", "market", "log"}
+    assert set(yaml.safe_load(examples)) == {
+        "site",
+        "tariff",
+        "carbon",
+        "teams",
+        "market",
+        "log",
+        "ledger",
+        "budgets",
+    }
     assert made.site.tariff.currency == "EUR"
+    site = combine(tmp_path / "all.yml", {}, SiteSettings)
+    assert site.ledger_file == Path(LEDGER_FOLDER) / "ledger.sqlite"
+    assert [budget.team for budget in site.budgets] == ["nlp"]

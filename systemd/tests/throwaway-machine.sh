@@ -14,6 +14,7 @@ if [ -z "${THROWAWAY_FOLDER:-}" ]; then # again, in mount and cgroup namespaces 
   folder=$(mktemp -d)
   trap 'rm -rf "$folder"' EXIT
   python=$checkout/.venv/bin/python
+  [ -x "$python" ] || { echo "there is no $python: make tools" >&2; exit 1; }
   "$python" -m pip wheel --quiet --disable-pip-version-check --wheel-dir "$folder/wheels" "$checkout" setuptools wheel
   THROWAWAY_FOLDER=$folder unshare --mount --cgroup "${BASH_SOURCE[0]}" "$program" >"$folder/console" 2>&1 || true
   cat "$folder/said" 2>/dev/null || tail -n 20 "$folder/console"

@@ -123,12 +123,12 @@ class Books:
         if file is None:
             return ()
         from gputally.site.ledger.bills import charges  # noqa: PLC0415 - brings SQLite, for who has a ledger
-        from gputally.site.ledger.store import Ledger, LedgerError  # noqa: PLC0415 - as above
+        from gputally.site.ledger.store import Ledger, LedgerError, is_there  # noqa: PLC0415 - as above
 
-        if not file.exists():
-            inquiry.note(f"There is no ledger yet ({file}): nothing has been imported, no bills are in it.")
-            return ()
         try:
+            if not is_there(file):
+                inquiry.note(f"There is no ledger yet ({file}): nothing has been imported.")
+                return ()
             with closing(Ledger.open(file)) as ledger:
                 return list(charges(ledger, period.first, period.end))
         except (LedgerError, sqlite3.Error) as error:

@@ -21,7 +21,7 @@ from gputally.model.clock import system_clock
 from gputally.site.ledger.asked import Ask, RowsRejected
 from gputally.site.ledger.focus import BASES, CATEGORIES, Knowledge, Wanted
 from gputally.site.ledger.reading import BadFile, FaultyFile, Progress, size_of
-from gputally.site.ledger.store import Ledger, LedgerUsage
+from gputally.site.ledger.store import Ledger, LedgerUsage, is_there
 
 if TYPE_CHECKING:
     from gputally.site.ledger.asked import Imported
@@ -126,7 +126,7 @@ def _ledger(path: Path, *, dry_run: bool) -> Iterator[Ledger]:
             return
         with tempfile.TemporaryDirectory(prefix="gputally-") as folder:
             copy = Path(folder) / path.name
-            if path.exists():
+            if is_there(path):
                 _copy(path, copy)
             with Ledger.open(copy, write=True) as ledger:
                 yield ledger

@@ -11,6 +11,7 @@ import click
 
 from gputally import __version__
 from gputally.catalogue import BY_NAME
+from gputally.cli.checkaccounts import accounts_of
 from gputally.cli.front import check_front
 from gputally.cli.options import node_flags, settle
 from gputally.cli.probe import Measured, Probed, probe_all, state_folder, wanted
@@ -53,6 +54,8 @@ def check(context: click.Context, /, form: str, **_flags: Any) -> int:  # noqa: 
         notes["alerts"] = f"{count} rules of one's own, for gputally alerts render"
     if config_file is not None and (market := market_of(settings, config_file)):
         notes["market"] = market
+    if config_file is not None:
+        notes |= accounts_of(parse(settings.config_text, str(config_file)), config_file.parent)
     if form == "json":
         click.echo(json.dumps(as_json(notes, tariff, probes, used), indent=2))
     else:

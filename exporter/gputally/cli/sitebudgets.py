@@ -94,12 +94,14 @@ class LedgerReader:
     def look(self, first: date, teams: Sequence[str]) -> Sequence[Charge]:
         """Charges since a day, of some teams."""
         key = (first, tuple(teams), *map(_stamp, (self.file, Path(f"{self.file}-wal"))))
-        if key == self.seen or (not self.seen and not self.file.exists()):
-            return self.charges  # nothing new, or nothing imported yet
+        if key == self.seen:
+            return self.charges
         from gputally.site.ledger.bills import charges  # noqa: PLC0415 - brings SQLite, for whom has a ledger
-        from gputally.site.ledger.store import Ledger, LedgerError  # noqa: PLC0415 - as above
+        from gputally.site.ledger.store import Ledger, LedgerError, is_there  # noqa: PLC0415 - as above
 
         try:
+            if not self.seen and not is_there(self.file):
+                return self.charges  # nothing imported yet
             with Ledger.open(self.file) as ledger:
                 self.charges = list(charges(ledger, first, date.max, teams))
         except (LedgerError, sqlite3.Error, OSError) as error:

@@ -243,6 +243,36 @@ def test_somebody_who_may_only_read_reads_it(meanwhile):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+OUTSIDER = """
+import os, sys
+from datetime import date
+from pathlib import Path
+from gputally.cli.sitebudgets import LedgerReader
+from gputally.site.ledger import bills
+from gputally.site.ledger.store import Ledger, LedgerError
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+path = Path(sys.argv[1])
+for write in (False, True):
+    try:
+        Ledger.open(path, write=write)
+    except LedgerError as error:
+        print(error)
+reader = LedgerReader(path)
+print(reader.look(date(2026, 1, 1), ()), reader.is_up)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_who_may_not_look_into_its_folder_is_told_in_a_line(path):
+    Ledger.open(path, write=True).close()
+    path.parent.chmod(0o700)
+    done = subprocess.run([sys.executable, "-c", OUTSIDER, path], capture_output=True, text=True, check=False)
+    said = [f"{path}: Permission denied", f"{path.parent}: Permission denied", "() False"]
+    assert done.stdout.splitlines() == said, done.stderr
+
+
 def test_who_reads_an_unguarded_file_is_told_that_it_was_written_meanwhile(path):
     Ledger.open(path, write=True).close()
     reader = Ledger(path, store._opened(path, "ro&immutable=1"), fingerprint(path))

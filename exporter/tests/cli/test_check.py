@@ -115,6 +115,37 @@ def test_what_the_file_says_of_the_market_is_a_line(check, tmp_path, text, line)
     assert re.search(r"^  market +(.*)$", answer.out, re.MULTILINE)[1] == line
 
 
+BOOKED = "{id: a, team: nlp, host: h, gpus: [0], start: 2026-11-20T09:00:00Z, end: 2026-11-20T10:00:00Z}"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("log: {}", {}),
+        ("ledger: {file: l.sqlite}", {"ledger": "FOLDER/l.sqlite: not there yet: an import makes it"}),
+        ("ledger: {file: no/l.sqlite}", {"ledger": "FOLDER/no/l.sqlite: its folder is not there"}),
+        ("ledger: {file: c.yml}", {"ledger": "FOLDER/c.yml: can be read"}),
+        ("ledger: {file: empty}", {"ledger": "FOLDER/empty: cannot be read: Is a directory"}),
+        ("reservations: {file: r.yml}", {"reservations": "FOLDER/r.yml: 1 booking"}),
+        (
+            "reservations: {file: c.yml}",
+            {"reservations": "FOLDER/c.yml:1:15 reservations: expected a list, found a mapping"},
+        ),
+        (
+            f"budgets: [{', '.join(f'{{team: t{n}, amount: 4000.5, currency: EUR}}' for n in range(5))}]",
+            {"budgets": ", ".join([*(f"t{n} 4000.5 EUR a month" for n in range(3)), "2 more"])},
+        ),
+    ],
+)
+def test_what_the_file_says_of_accounts_is_a_line_each(check, tmp_path, text, lines):
+    (tmp_path / "c.yml").write_text(text)
+    (tmp_path / "r.yml").write_text(f"reservations: [{BOOKED}]")
+    answer = check(f"--config.file={tmp_path / 'c.yml'}")
+    assert answer.status == 0
+    shown = dict(re.findall(r"^  (reservations|ledger|budgets) +(.*)$", answer.out, re.MULTILINE))
+    assert shown == {name: line.replace("FOLDER", str(tmp_path)) for name, line in lines.items()}
+
+
 def test_json_has_the_same_in_fixed_places(check):
     answer = check("--format=json")
     assert answer.status == 0

@@ -47,9 +47,9 @@ class Ledger:
             LedgerUsage: it or its folder is not there, or it is no ledger, or one of a newer version.
             LedgerError: disk, permissions, or another writer that does not end.
         """
-        if not write and not path.exists():
+        if not write and not is_there(path):
             raise LedgerUsage(f"{path}: there is no ledger yet: an import makes it")
-        if write and not path.parent.is_dir():
+        if write and not (is_there(path.parent) and path.parent.is_dir()):
             raise LedgerUsage(f"{path}: its folder is not there, and an import does not make it")
         with _said(path):
             try:
@@ -100,6 +100,17 @@ class Ledger:
         self.close()
         if error is None and self._lying is not None and fingerprint(self.path) != self._lying:
             raise LedgerError(f"{self.path}: it was written while it was read: ask again")
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a ledger, or its folder. Raises LedgerError where one may not even look."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from error
+    return True
 
 
 @contextmanager
