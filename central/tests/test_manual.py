@@ -47,7 +47,7 @@ def test_the_commands_about_tokens_do_what_the_manual_says(tmp_path: Path) -> No
 
 
 def test_the_request_of_the_manual_is_answered(centre: Centre) -> None:
-    (line,) = commands("curl")
+    (line,) = commands("curl -H")
     line = line.replace("https://centre.example.org:8443", centre.front.url).replace("new/", "tokens/")
     out = shell([line.replace("curl", f"curl -sf --cacert {centre.front.ca_file}")], centre.front.folder)
     assert '"status":"success"' in out
@@ -56,7 +56,7 @@ def test_the_request_of_the_manual_is_answered(centre: Centre) -> None:
 def test_rules_come_to_the_centre_as_the_manual_says_and_vmalert_takes_them(tmp_path: Path) -> None:
     lines = [
         line.replace("~-", str(REPOSITORY))
-        for line in commands("mkdir -p rules", "cp ~-/prometheus", "sed -i")
+        for line in commands("mkdir -p rules", "cp ~-/prometheus", "sed -i '/^ *keep")
     ]
     assert len(lines) == 3
     shell(lines, tmp_path)
@@ -67,6 +67,33 @@ def test_rules_come_to_the_centre_as_the_manual_says_and_vmalert_takes_them(tmp_
     rules = [f"-rule={tmp_path}/{kind}/*.yml" for kind in ("rules", "alerts")]
     done = subprocess.run(["vmalert", "-dryRun", *rules], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_programs_that_are_nobody_can_read_the_folder_that_it_makes(tmp_path: Path) -> None:
+    centre = tmp_path / "central"
+    (line,) = commands("/etc/gputally/central && cp")
+    line = line.replace("/etc/gputally/central", str(centre)).replace("cp ", f"cd {REPOSITORY} && cp ")
+    shell([f"umask 022; {line}", f"cd {centre} && umask 022 && mkdir -p rules alerts"], tmp_path)
+    assert len(commands("mkdir -p rules alerts")) == 1
+    modes = {
+        path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")
+    }
+    folders = dict.fromkeys(("central", "central/rules", "central/alerts"), 0o755)
+    assert modes == folders | dict.fromkeys(("central/self.yml", "central/holders.yml"), 0o644)
+
+
+@pytest.mark.parametrize(
+    ("there", "status"), [(("rules/a.yml", "alerts/a.yml"), 0), (("rules/a.yml",), 1), ((), 1)]
+)
+def test_vmalert_is_not_started_without_rules(tmp_path: Path, there: tuple[str, ...], status: int) -> None:
+    unit = (CENTRAL / "systemd" / "gputally-vmalert.service").read_text()
+    (before,) = re.findall(r"^ExecStartPre=/bin/sh -c '(.*)'$", unit, re.MULTILINE)
+    for name in there:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    line = before.replace("/etc/gputally/central", str(tmp_path))
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+    assert done.returncode == status
 
 
 def test_files_and_flags_that_it_names_are_there() -> None:
