@@ -117,5 +117,7 @@ def _too_many(host: str, bookings: Sequence[Reservation], gpus: Sequence[str] | 
         if wanted > len(gpus) and active:
             other = max(active, key=attrgetter("until_ns"))
             until_ns = min(one.until_ns, other.until_ns)
-            yield Conflict(other, one, f"{wanted} GPUs of {host}, which has {len(gpus)}", at_ns, until_ns)
+            yield Conflict(
+                other, one, f"{wanted} GPUs together of {host}, which has {len(gpus)},", at_ns, until_ns
+            )
         active.append(one)

@@ -93,7 +93,7 @@ def test_a_booking_from_its_start_to_its_end(books):
         (
             adding("b", "--count", "2", start=f"{YEAR}-01-01T11:00Z"),
             1,
-            "both want 3 GPUs of gpu01, which has 2",
+            "both want 3 GPUs together of gpu01, which has 2,",
         ),
         (adding("b", start="2020-01-01T00:00Z"), 1, "b would begin in the past, at 2020-01-01T00:00:00Z"),
         (adding("a", start=f"{YEAR}-03-01T00:00Z"), 2, "a is there twice, first at line 5"),

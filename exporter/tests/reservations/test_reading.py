@@ -211,11 +211,11 @@ CONFLICTS = {
     ),
     "numbers of GPUs": (
         file(row("a", 0, 2, "1"), row("b", 1, 3, "2"), rest=TWO),
-        [both("b (line 3)", "a (line 2)", "3 GPUs of gpu01, which has 2", 1, 2)],
+        [both("b (line 3)", "a (line 2)", "3 GPUs together of gpu01, which has 2,", 1, 2)],
     ),
     "a number beside names": (
         file(row("a", 0, 2, "[0, 1]"), row("b", 1, 3, "1"), rest=TWO),
-        [both("b (line 3)", "a (line 2)", "3 GPUs of gpu01, which has 2", 1, 2)],
+        [both("b (line 3)", "a (line 2)", "3 GPUs together of gpu01, which has 2,", 1, 2)],
     ),
     "two pairs": (
         file(row("a", 0, 2), row("b", 1, 3), row("c", 2.5, 4)),
