@@ -19,7 +19,11 @@ K8S = Path(__file__).parents[1]
 TOP = K8S.parent
 LEAVES = ("base", "monitoring", "dashboards")  # folders that consist of files
 BESIDE = ("market",)  # and those that only some want
-TOGETHER = (".", "simulated")  # and those that put folders together, which kubectl learned with 1.21
+TOGETHER = (
+    ".",
+    "simulated",
+    "ledger",
+)  # and those that put folders together, which kubectl learned with 1.21
 
 Manifest = dict[str, Any]
 
@@ -37,7 +41,8 @@ def kustomization(folder: str) -> Manifest:
 
 def of_folder(folder: str) -> list[Manifest]:
     """All manifests of the files that a folder lists."""
-    return [one for name in kustomization(folder)["resources"] for one in load(K8S / folder / name)]
+    names = [name for name in kustomization(folder)["resources"] if name.endswith(".yml")]
+    return [one for name in names for one in load(K8S / folder / name)]
 
 
 def folders() -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def test_the_schemas_refuse_a_slip_of_the_pen():
 @pytest.mark.parametrize("folder", folders())
 def test_everything_is_in_our_namespace_and_nothing_of_the_list_is_lost(folder):
     made = kustomized(folder)
-    leaves = {".": LEAVES, "simulated": ("base",)}.get(folder, (folder,))
+    leaves = {".": LEAVES, "simulated": ("base",), "ledger": ("base", "ledger")}.get(folder, (folder,))
     generated = [one for leaf in leaves for one in kustomization(leaf).get("configMapGenerator", [])]
     assert len(made) == sum(len(of_folder(leaf)) for leaf in leaves) + len(generated)
     for one in made:
@@ -201,6 +201,25 @@ def test_the_simulated_cluster_changes_what_is_there():
         assert last in place
         assert operation["op"] in ("remove", "replace")
     assert operations[-1]["value"] == ["node", "--source=simulated"]
+
+
+def test_a_volume_for_a_ledger_is_where_the_example_has_it_and_the_agents_user_may_write():
+    if "ledger" not in folders():
+        pytest.skip("this kubectl puts no folders together")
+    pods = dict(pod_specs(kustomized("ledger")))
+    site, (claim,) = pods["gputally-site"], of_folder("ledger")
+    assert site["securityContext"]["fsGroup"] == site["securityContext"]["runAsGroup"]
+    assert {
+        "name": "ledger",
+        "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]},
+    } in site["volumes"]
+    (container,) = site["containers"]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "ledger"]
+    manual = (TOP / "docs" / "kubernetes.md").read_text()
+    (file,) = re.findall(r"`ledger: \{file: (\S+)\}`", manual)
+    assert file == f"{mount['mountPath']}/ledger.sqlite"
+    assert manual.count(f" {mount['mountPath']}") >= 2
+    assert pods["gputally-node"] == dict(pod_specs(kustomized("base")))["gputally-node"]
 
 
 def test_the_example_of_a_sites_own_kustomization_is_about_what_is_there():
