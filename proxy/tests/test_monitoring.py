@@ -10,14 +10,14 @@ from proxy.tests.conftest import FILES, Proxy, _serve
 from proxy.tests.grafana import Upstream
 
 PASSWORD = "battery staple"  # noqa: S105 - an example
-FIRST_LINES = (FILES / "optional" / "monitoring.conf").read_text().partition("\n\n")[0]
+MANUAL = (FILES / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
 def open_proxy(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[Proxy]:
-    """As its first lines tell how to switch it on."""
+    """As the manual tells how to switch it on."""
     folder = tmp_path_factory.mktemp("open")
-    (made,) = re.findall(r"printf 'ada:%s\\n' \"\$\((openssl passwd -6)\)\"", FIRST_LINES)
+    (made,) = re.findall(r"printf 'ada:%s\\n' \"\$\((openssl passwd -6)\)\"", MANUAL)
     digest = subprocess.run([*made.split(), PASSWORD], capture_output=True, text=True, check=True).stdout
     (folder / "proxy").mkdir()
     (folder / "proxy" / "passwords").write_text(f"ada:{digest}")
