@@ -37,6 +37,7 @@ _ROWS: tuple[Threshold, ...] = (
     Threshold("GputallyMarketPriceDrop", 0.2, "ratio", 0, 1, "Fall of the cheapest price of a card below its mean of a week, as a share of that. 1 turns it off."),
     Threshold("GpuReservationIdle", 0.05, "ratio", 0, 1, "Used share of half an hour below which reserved GPUs are idle. 0 turns it off."),
     Threshold("GpuReservationViolated", 1_000_000_000, "bytes", 0, 1_000_000_000_000, "Memory that somebody holds on a GPU that others have reserved, above which they are told. 1000000000000 turns it off."),
+    Threshold("GputallyBillsOld", 3, "days", 1, 60, "Days since the end of the latest day that the ledger has of a provider, above which its bill is missed. 60 turns it off."),
     Threshold("GputallySampleOld", 120, "seconds", 30, 3600, "Age of the latest sample above which an agent has stopped metering."),
 )
 # fmt: on
