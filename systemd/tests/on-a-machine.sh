@@ -65,11 +65,11 @@ systemctl restart gputally-node.service
 check "the group may read what others may not" soon answers "$node/-/ready"
 
 echo "# a ledger"
-printf 'date,provider,gpu_type,cost,currency,team\n%s,lambda,h100,12.5,EUR,nlp\n' "$(date +%F)" >/root/bill.csv
+printf 'date,provider,gpu_type,cost,currency,team\n%s,lambda,h100,12.5,EUR,nlp\n' "$(date +%F)" >~/bill.csv
 echo 'ledger: {file: /var/lib/gputally-site/ledger.sqlite}' >/etc/gputally/gputally.yml
 systemctl reload gputally-site.service
 check "it is imported into the folder that is there" \
-  gputally bills import --config.file=/etc/gputally/gputally.yml /root/bill.csv
+  gputally bills import --config.file=/etc/gputally/gputally.yml ~/bill.csv
 check "the site agent reads it" soon \
   bash -c 'curl -fsS http://127.0.0.1:9837/metrics | grep "^gpu_cloud_cost_last_day.* 12.5"'
 check "others do not" [ "$(stat -c %a-%G /var/lib/gputally-site)" = 2750-gputally ]
