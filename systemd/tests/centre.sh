@@ -7,7 +7,6 @@ checkout=$PWD
 tls=/etc/gputally/central/tls
 apt-get() { echo "(packages are those of the machine that was copied)"; }
 curl() { command curl --no-progress-meter --cacert "$tls.crt" "$@"; }
-sleep() { command sleep 90; } # a store that is new, on a busy machine
 
 blocks_of() { # blocks_of LANGUAGE HEADING: as the words of an array
   local line block='' inside=''
@@ -29,15 +28,20 @@ run() { # run BLOCK: as a person would, line by line, and stop at what fails
   eval "$1"
 }
 
-expect() { # expect WORDS QUERY
-  local answer
-  answer=$(curl -G -H "Authorization: Bearer $(cat /etc/gputally/central/new/operator-grafana.token)" \
-    https://centre.example.org:8443/api/v1/query --data-urlencode "query=$2")
-  if grep -q '"value":\[' <<<"$answer"; then echo "ok    $1"; else
-    echo "WRONG $1: $answer"
-    journalctl --no-pager --lines=20 --unit=victoria-metrics --unit='gputally-*'
-    exit 1
-  fi
+expect() { # expect WORDS QUERY: it has an answer, soon; what is recorded of what is recorded takes its time
+  local try answer
+  for try in $(seq 30); do
+    answer=$(curl -G -H "Authorization: Bearer $(cat /etc/gputally/central/new/operator-grafana.token)" \
+      https://centre.example.org:8443/api/v1/query --data-urlencode "query=$2")
+    if grep -q '"value":\[' <<<"$answer"; then
+      echo "ok    $1"
+      return 0
+    fi
+    command sleep 10
+  done
+  echo "WRONG $1, after $try tries: $answer"
+  journalctl --no-pager --lines=20 --unit=victoria-metrics --unit='gputally-*'
+  exit 1
 }
 
 echo "127.0.0.1 centre.example.org" >>/etc/hosts
