@@ -154,7 +154,9 @@ def _note_time(inquiry: Inquiry, period: Period, end_s: int) -> None:
         until = whole.moment(whole.until_s).strftime("%Y-%m-%d %H:%M")
         inquiry.note(f"{period.name} has not ended: until {until} {whole.zone}.")
     begin_s = data_begin_s(inquiry)
-    if begin_s is not None and begin_s > whole.from_s + _LATE_S:
+    if begin_s is None:
+        begin_s = whole.until_s  # there are some, and younger than what is looked for
+    if begin_s > whole.from_s + _LATE_S:
         since = whole.moment(begin_s).strftime("%Y-%m-%d %H:%M")
         inquiry.note(
             f"Prometheus' data begin at {since}: what was used in {period.name} before is in no line."

@@ -12,12 +12,17 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from gputally.cli import main
-from gputally.model.budget import period_at
+from gputally.cli.accounts import _note_time
+from gputally.model.budget import period_at, period_named
+from gputally.report.asking import Inquiry
+from gputally.report.ranges import Range
 from tests.report.conftest import Scene
+from tests.report.inquiring import Scripted
 from tests.report.truth import HOUR, JOBS
 
 if TYPE_CHECKING:
@@ -188,6 +193,19 @@ def test_what_is_not_all_of_the_month_is_said(site: Site, say: Say) -> None:
     assert begins == (site.from_s == site.scene.world.start)
     assert not any(note.startswith("To carry over: declare ") for note in notes)
     assert "No rate to EUR is declared for SEK (market.rates): shown apart." in notes
+
+
+def test_data_of_the_last_minutes_alone_are_said_too() -> None:
+    period = period_named("2026-11")
+    start_ns, end_ns = period.instants_ns(ZoneInfo("UTC"))
+    now_s = start_ns // 10**9 + 20 * 86_400
+    server = Scripted(lambda *_: [])
+    asked = Inquiry(server, Range(start_ns // 10**9, now_s, ZoneInfo("UTC")), now_s)
+    _note_time(asked, period, end_ns // 10**9)
+    assert (
+        "Prometheus' data begin at 2026-11-21 00:00: what was used in 2026-11 before is in no line."
+        in asked.notes
+    )
 
 
 class Page(HTMLParser):
