@@ -25,7 +25,9 @@ packages=()
 for need in "$@"; do
   if ! found "${need%%=*}"; then
     IFS=, read -ra names <<<"${need#*=}"
-    packages+=("${names[@]}")
+    for name in "${names[@]}"; do # once each: several programs may come with one package
+      case " ${packages[*]-} " in *" $name "*) ;; *) packages+=("$name") ;; esac
+    done
   fi
 done
 if [ ${#packages[@]} -eq 0 ]; then exit 0; fi

@@ -27,5 +27,6 @@ if [ ! -x .venv/bin/python ]; then
   interpreter=$(python) || fail "gputally needs Python 3.11 or newer with the venv module; found: $(python3 --version 2>&1)"
   "$interpreter" -m venv .venv
 fi
+echo "make-venv: installing gputally into .venv"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${extra:+[$extra]}" ||
   fail "pip could not install gputally's requirements (see above)"

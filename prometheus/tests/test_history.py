@@ -204,6 +204,12 @@ def test_rules_are_written_out_to_what_is_scraped() -> None:
     assert written_out("d:e:f + z:z:z", known) == "(max_over_time((sum(x))[1d:5m]) / (sum(x))) + z:z:z"
 
 
+def test_what_only_reports_read_has_a_past_too() -> None:
+    assert "job_id:gpu_job_busy_hours:max" in {
+        rule["record"] for group in read_groups() for rule in group["rules"]
+    }
+
+
 def test_rules_that_are_written_out_are_valid(tmp_path: Path) -> None:
     file = tmp_path / "rules.yml"
     file.write_text(yaml.safe_dump({"groups": read_groups()}))

@@ -18,6 +18,7 @@ from scripts.stack.stack import PORTS, Stack
 
 REFRESH_SECONDS = 2.0  # on a terminal, where the line is written over
 REPEAT_SECONDS = 15.0  # elsewhere, where each line stays
+COMMAND = Path(sys.executable).with_name("gputally")  # of the environment of this run, on nobody's PATH
 
 
 class Stopped(Exception):
@@ -61,7 +62,7 @@ def addresses(stack: Stack) -> str:
         lines.append(f"  {stack.past.text}")
     if stack.is_simulated:
         where = f"--config.file={stack.declared} --prometheus.url={stack.programs['prometheus'].url}"
-        lines.append(f"  what a team has spent: gputally report statement --team=vision {where}")
+        lines.append(f"  what a team has spent: {COMMAND} report statement --team=vision {where}")
     lines.append(f"  data and settings in {stack.folder}, logs and notifications in {stack.folder / 'log'}")
     return "\n".join(lines)
 

@@ -23,6 +23,7 @@ OF_RESERVATIONS = (RULES / "reservations.yml",)  # nor what was booked
 OF_BUDGETS = (RULES / "budgets.yml",)  # likewise, and every hour of the period is looked through
 OF_THE_LEDGER = (RULES / "bills.yml",)  # as well: what its days have cost, their own label says
 DASHBOARDS = TOP / "grafana" / "dashboards"
+REPORTS = TOP / "exporter" / "gputally" / "report"
 EVALUATION = "1m"  # of groups without an interval of their own
 BLOCK = "--max-block-duration=162h"
 EDGE_S = 162 * 3600  # where promtool cuts blocks
@@ -114,7 +115,7 @@ class Server(Program):
 
 
 def make_rules(promtool: str, url: str, folder: Path, span_s: tuple[int, int]) -> None:
-    """What the rules would have recorded that dashboards read, as blocks in `folder / "made"`."""
+    """What the rules would have recorded that is read, as blocks in `folder / "made"`."""
     others = folder / "rules.yml"
     others.write_text(yaml.safe_dump({"groups": read_groups()}))
     start, end = span_s
@@ -135,7 +136,7 @@ def clear_of_edges(start_s: int) -> int:
 
 
 def read_groups() -> list[Rule]:
-    """Groups with the rules that dashboards read, but for the hourly ones, each written out to the scrapes.
+    """Groups with rules that dashboards or reports read, but for the hourly ones, written out to the scrapes.
 
     So one run makes all, where rules that read rules would take a run for each floor of them.
     """
@@ -144,7 +145,8 @@ def read_groups() -> list[Rule]:
     groups = [group for file in files for group in _groups(file)]
     known = {rule["record"]: rule | {"every": every(group)} for group in groups for rule in group["rules"]}
     hourly = {rule["record"] for group in _groups(HOURLY) for rule in group["rules"]}
-    wanted = {found[1] for found in RECORDED.finditer(dashboards())} & known.keys() - hourly
+    read = dashboards() + reports()
+    wanted = {found[1] for found in RECORDED.finditer(read)} & known.keys() - hourly
     return [
         {"name": group["name"], "interval": every(group), "rules": rules}
         for group in groups
@@ -173,6 +175,11 @@ def written_out(expr: str, known: Mapping[str, Rule]) -> str:
 def dashboards() -> str:
     """The text of all pages."""
     return "\n".join(json.dumps(json.loads(file.read_text())) for file in sorted(DASHBOARDS.glob("*.json")))
+
+
+def reports() -> str:
+    """The text of what asks for reports."""
+    return "\n".join(file.read_text() for file in sorted(REPORTS.glob("*.py")))
 
 
 def rule_words() -> str:
