@@ -61,7 +61,6 @@ page Cluster
 [ ${#blocks[@]} -eq 3 ] || { echo "WRONG ${#blocks[@]} blocks"; exit 1; }
 systemd/install.sh --uninstall --purge node
 echo localhost >nodes.txt
-cp systemd/gputally.yml gputally.yml
 run "${blocks[0]//printf \'%s\\n\'/printf \'%s\\n\' GPUTALLY_SOURCE=simulated}"
 run "${blocks[1]}"
 expect "Prometheus has the node by its name" 'sum by (cluster) (gpu_power_watts{instance="localhost:9836", cluster="lab"})'
