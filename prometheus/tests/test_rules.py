@@ -230,6 +230,14 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
     )
 
 
+def test_the_table_of_runbooks_has_every_alert_beside_its_file_in_the_order_of_sections() -> None:
+    text = RUNBOOKS.read_text()
+    rows = re.findall(r"^\| `(\w+\.yml)` \| (.+) \|$", text, re.MULTILINE)
+    listed = [(file, name) for file, names in rows for name in re.findall(r"\[(\w+)\]", names)]
+    files = {alert.name: Path(alert.file).name for alert in ALERTS}
+    assert listed == [(files[name], name) for name in re.findall(r"^## (\w+)$", text, re.MULTILINE)]
+
+
 @pytest.mark.parametrize("broken", ["sum(", "a and 64 != bool 0", "rate(x)"])
 def test_the_parser_refuses_what_prometheus_refuses(broken: str) -> None:
     with pytest.raises(ValueError, match=r"."):
