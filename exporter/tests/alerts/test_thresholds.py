@@ -22,7 +22,7 @@ def test_the_defaults_in_the_rules_are_those_of_the_table():
 def test_the_manual_has_the_table():
     lines = [line for line in MANUAL.read_text().splitlines() if line.startswith("| `")]
     made = [
-        f"| `{t.alert}` | {t.default:g} | {t.unit} | {t.minimum:.16g} | {t.maximum:.16g} | {t.meaning} |"
+        f"| `{t.alert}` | {t.default:.16g} | {t.unit} | {t.minimum:.16g} | {t.maximum:.16g} | {t.meaning} |"
         for t in THRESHOLDS.values()
     ]
     assert [line for line in lines if line.split("`")[1] in THRESHOLDS] == made
