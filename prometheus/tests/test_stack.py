@@ -17,6 +17,7 @@ import pytest
 import requests
 from prometheus.tests.conftest import ALERTS, RULES
 from prometheus.tests.running import TOP, Run, await_truth, start
+from scripts.stack.figures import live_line
 
 SLOW = ("2m", "5m", "1h")  # intervals of groups that a test does not wait for
 EXPRESSIONS = {rule.name: rule.expr for rule in RULES if rule.group.get("interval", "15s") in SLOW}
@@ -291,6 +292,12 @@ def test_a_second_run_on_the_same_data_is_refused_in_one_line(run: Run) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"make run: already running with its data in {run.folder}\n"
+
+
+def test_the_live_line_tells_nothing_of_a_run_before(run: Run) -> None:
+    port = int(run.address("prometheus").rpartition(":")[2])
+    await_truth(lambda: "GPUs up" in live_line(port, 60), lambda: run.text)
+    assert live_line(port, -5) == ""
 
 
 def test_the_live_line_tells_figures_and_that_they_are_simulated(run: Run) -> None:

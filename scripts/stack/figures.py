@@ -1,17 +1,15 @@
 """The live line: what Prometheus says about the fleet at this moment, and since the stack was started."""
 
 import json
+import time
 from collections.abc import Callable
 from urllib.parse import quote
 
 from scripts.stack.processes import get
 
 JOULES_PER_KWH = 3.6e6
-JOBS = 'count(gpu_job_state{state="running"} == 1)'
-TEAMS = (
-    'count(count by (team) (gpu_job_info{team!="unassigned"}'
-    ' and on (instance, job_id) (gpu_job_state{state="running"} == 1)))'
-)
+RUNNING = 'gpu_job_state{state="running"}'
+TEAMS = 'count(count by (team) (gpu_job_info{{team!="unassigned"}} and on (instance, job_id) ({} == 1)))'
 # The rule's sum; before its first evaluation, the same of the series themselves.
 TODAY = (
     "cluster:gpu_cost_today:sum",
@@ -35,18 +33,27 @@ def ask(port: int, query: str) -> float | None:
 
 
 def live_line(port: int, seconds: float) -> str:
-    """GPUs, power, teams, jobs and energy in one line; empty before the first scrape. Raises OSError."""
-    window = f"{max(1, int(seconds))}s"
+    """GPUs, power, teams, jobs and energy in one line; empty before the first scrape. Raises OSError.
+
+    Prometheus answers for five minutes with what the last run has left: of other GPUs, if that one's were.
+    """
+    window, begun_s = f"{max(1, int(seconds))}s", time.time() - seconds
+
+    def now(series: str) -> str:
+        return f"({series} and timestamp({series}) >= {begun_s:.3f})"
+
+    if (up := ask(port, f"sum({now('gpu_up')})")) is None:
+        return ""
     # Exact, where increase() would extrapolate: these counters never go backwards.
     energy = (
         f"max_over_time(gpu_energy_joules_total[{window}]) - min_over_time(gpu_energy_joules_total[{window}])"
     )
     parts = [
-        _part(ask(port, "sum(gpu_up)"), lambda up: f"{up:.0f} GPUs up"),
-        _part(ask(port, "sum(gpu_up == bool 0)"), lambda lost: f"{lost:.0f} lost" if lost else ""),
-        _part(ask(port, "sum(gpu_power_watts)"), lambda watts: f"{watts:,.0f} W"),
-        _part(ask(port, "avg(gpu_utilization_ratio)"), lambda ratio: f"{ratio:.0%} utilised"),
-        _jobs(ask(port, TEAMS), ask(port, JOBS)),
+        f"{up:.0f} GPUs up",
+        _part(ask(port, f"sum({now('gpu_up')} == bool 0)"), lambda lost: f"{lost:.0f} lost" if lost else ""),
+        _part(ask(port, f"sum({now('gpu_power_watts')})"), lambda watts: f"{watts:,.0f} W"),
+        _part(ask(port, f"avg({now('gpu_utilization_ratio')})"), lambda ratio: f"{ratio:.0%} utilised"),
+        _jobs(ask(port, TEAMS.format(now(RUNNING))), ask(port, f"count({now(RUNNING)} == 1)")),
         _part(ask(port, f"sum({energy})"), lambda joules: f"{joules / JOULES_PER_KWH:.4f} kWh since start"),
         cost_today(port),
         _part(ask(port, FIRING), lambda count: f"{count:.0f} alert{'s' if count > 1 else ''}"),

@@ -1,8 +1,8 @@
 """Gives a demonstration its past: the simulated machine is played through the hours before now.
 
 A program of its own, which `make run` starts before the agents; what follows `--` are the node agent's flags.
-It leaves the folder of Prometheus and the state of the agent, or nothing of both. promtool makes a block of each
-rule, for the same hours as the scrapes have: Prometheus says so in its log, and joins them after a minute.
+It leaves the folder of Prometheus and the state of the agent, or nothing of both. promtool makes a block of
+each rule, for the hours of the scrapes, too: Prometheus says so in its log, and joins them after a minute.
 """
 
 import argparse
