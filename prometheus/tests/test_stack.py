@@ -154,7 +154,7 @@ def test_a_command_books_and_what_is_wrong_in_the_file_is_told(run: Run) -> None
 def test_the_example_has_budgets_and_a_statement_of_each(run: Run) -> None:
     command = re.search(r": (\S+) report statement --team=vision --config.file=", run.text)
     assert command is not None
-    assert Path(command[1]).is_file()  # it is on nobody's PATH
+    assert (TOP / command[1]).is_file()  # it is on nobody's PATH
     await_truth(lambda: run.value("count(site_budget_info)") == 3, lambda: run.text)
     site = run.folder / "etc" / "site" / "gputally.yml"
     flags = (f"--config.file={site}", f"--prometheus.url={run.address('prometheus')}", "--format=json")

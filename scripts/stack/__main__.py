@@ -61,10 +61,17 @@ def addresses(stack: Stack) -> str:
     if stack.is_simulated and stack.past.text:
         lines.append(f"  {stack.past.text}")
     if stack.is_simulated:
-        where = f"--config.file={stack.declared} --prometheus.url={stack.programs['prometheus'].url}"
-        lines.append(f"  what a team has spent: {COMMAND} report statement --team=vision {where}")
+        prometheus = stack.programs["prometheus"]
+        url = "" if prometheus.port == PORTS["prometheus"] else f" --prometheus.url={prometheus.url}"
+        where = f"--config.file={here(stack.declared)}{url}"
+        lines.append(f"  what a team has spent: {here(COMMAND)} report statement --team=vision {where}")
     lines.append(f"  data and settings in {stack.folder}, logs and notifications in {stack.folder / 'log'}")
     return "\n".join(lines)
+
+
+def here(path: Path) -> str:
+    """A path as short as it can be typed."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def watch(stack: Stack, seconds: float | None) -> None:
