@@ -72,10 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.Abort:
         sys.exit(1)
     except click.ClickException as error:
-        message = " ".join(error.format_message().split())
+        message = " ".join(told(error).split())
         click.echo(f"gputally: error: {message}", err=True)
         sys.exit(error.exit_code)
     sys.exit(status or 0)
+
+
+def told(error: click.ClickException) -> str:
+    """What click has to say; of a command that is missing also which there are."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if message == "Missing command." and context is not None and isinstance(context.command, click.Group):
+        return f"Missing command, one of {', '.join(context.command.list_commands(context))}"
+    return message
 
 
 def open_standard_streams() -> None:

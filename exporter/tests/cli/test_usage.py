@@ -115,7 +115,8 @@ def test_a_switch_takes_no_value_and_its_variable_only_a_boolean(flag, tmp_path,
 
 
 WRONG_COMMANDS = {
-    "no command": ([], "Missing command."),
+    "no command": ([], "Missing command, one of alerts, bills, check, "),
+    "no command of a command": (["alerts"], "Missing command, one of render, thresholds"),
     "unknown command": (["nodes"], "No such command 'nodes'."),
     "flag of the other agent": (["site", "--source=nvml"], "No such option '--source'."),
     "address of the site": (["site", "--web.listen-address=9837"], "9837: expected HOST:PORT"),

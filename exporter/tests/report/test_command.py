@@ -137,7 +137,7 @@ def test_a_card_that_is_gone_stays_in_the_report_of_its_day(say):
 
 
 WRONG = {
-    "no report": ([], "Missing command."),
+    "no report": ([], "Missing command, one of budgets, gpus, "),
     "unknown report": (["team"], "No such command 'team'."),
     "unknown column": (["teams", "--by=gpu"], "'gpu' is none of cluster, team, user, model, day"),
     "no column": (["teams", "--by=team,,user"], "'' is none of"),
