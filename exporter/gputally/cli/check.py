@@ -100,7 +100,7 @@ def sentence(tariff: Mapping[str, str | float]) -> str:
     """The same for a person."""
     holds = "the default: none is configured" if tariff["source"] == "default" else f"band {tariff['band']}"
     return (
-        f"{tariff['price_per_kwh']:g} {tariff['currency']} per kWh now ({holds}), {tariff['timezone']}, "
+        f"{tariff['price_per_kwh']:.10g} {tariff['currency']} per kWh now ({holds}), {tariff['timezone']}, "
         f"PUE {tariff['pue']:g}, {tariff['grams_per_kwh']:g} g CO2 per kWh"
     )
 

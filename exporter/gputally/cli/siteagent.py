@@ -111,7 +111,7 @@ class SiteAgent(Agent[SiteSettings]):
         ((band, currency), price), (day, *_) = next(iter(site.price_now.items())), site.day
         grams = next(iter(site.carbon_grams.values()))
         default = ", the default price: no tariff is configured" if band == "default" else f" ({band})"
-        return f"{day}: {price:g} {currency} per kWh{default}, PUE {site.pue_ratio:g}, {grams:g} g per kWh"
+        return f"{day}: {price:.10g} {currency} per kWh{default}, PUE {site.pue_ratio:g}, {grams:g} g per kWh"
 
     def ready(self) -> tuple[bool, str]:
         """Whether the latest figures are fresh."""

@@ -198,6 +198,11 @@ def test_which_tariff_holds_is_told_to_people_and_programs(check, tmp_path):
     assert (tariff["source"], tariff["currency"], tariff["pue"]) == ("configured", "EUR", 1.25)
 
 
+def test_a_price_is_told_with_all_of_its_digits(check, tmp_path):
+    (tmp_path / "c.yml").write_text("tariff: {currency: EUR, price_per_kwh: 1.234567891}")
+    assert " 1.234567891 EUR per kWh now" in check(f"--config.file={tmp_path / 'c.yml'}").out
+
+
 def test_the_tariff_that_holds_is_that_of_the_instant(tmp_path):
     (tmp_path / "c.yml").write_text(BANDS)
     tariff = combine(tmp_path / "c.yml", {}).site.tariff
