@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gputally.cli.own import OwnFigures
 from gputally.collect.exposition import FamilySamples, Format
 from gputally.collect.page import Page, families
 from gputally.collect.sites import site_families
@@ -130,7 +131,7 @@ class Player:
             jobs_kubelet_socket=None,
             path_procfs=proc,
         )
-        return build_sampler(settings, self._clock, WebReport)
+        return build_sampler(settings, self._clock, WebReport, OwnFigures())
 
 
 class Scrape:

@@ -10,6 +10,7 @@ from gputally.cli.agent import Agent, CannotStart
 from gputally.cli.aside import aside
 from gputally.cli.front import check_front
 from gputally.cli.options import Told
+from gputally.cli.own import OwnFigures
 from gputally.cli.renewal import Trial, may_renew, renew
 from gputally.collect.page import Page
 from gputally.config.settings import NodeSettings
@@ -42,7 +43,7 @@ class NodeAgent(Agent[NodeSettings]):
     def begin(self) -> None:
         """Start to sample."""
         try:
-            self.sampler = build_sampler(self.settings, system_clock, self.web_report)
+            self.sampler = build_sampler(self.settings, system_clock, self.web_report, OwnFigures())
         except StateFolderInUse as error:
             raise CannotStart(str(error)) from error
         self.sampler.start()

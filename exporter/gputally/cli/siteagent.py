@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gputally.cli.agent import Agent
 from gputally.cli.options import Told
+from gputally.cli.own import OwnFigures
 from gputally.cli.sitebudgets import SiteBudgets
 from gputally.cli.siteledger import SiteLedger
 from gputally.cli.sitemarket import SiteMarket
@@ -22,7 +23,6 @@ from gputally.model.budget import BudgetFigures
 from gputally.model.clock import system_clock
 from gputally.model.ledger import LedgerFigures
 from gputally.model.market import MarketFigures
-from gputally.node.own import OwnFigures
 from gputally.site.figures import Declared
 from gputally.site.publisher import Publisher
 from gputally.site.reservations.calendar import Calendar

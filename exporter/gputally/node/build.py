@@ -8,14 +8,13 @@ from queue import SimpleQueue
 
 from gputally.config.settings import NodeSettings
 from gputally.config.teams import TeamRule
-from gputally.model import Clock, Instant, WebReport
+from gputally.model import Clock, HostCounters, Instant, WebReport
 from gputally.node.attribution.book import Book
 from gputally.node.crashes import LIMIT, CrashRecord
 from gputally.node.crew import Crew
 from gputally.node.host import HostReader
 from gputally.node.identity.assemble import Knowing, identities
 from gputally.node.jobs import Jobs
-from gputally.node.own import OwnFigures
 from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
 from gputally.node.roster import Roster
@@ -28,7 +27,12 @@ from gputally.tariff import Schedule
 logger = logging.getLogger(__name__)
 
 
-def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[], WebReport]) -> Sampler:
+def build_sampler(
+    settings: NodeSettings,
+    clock: Clock,
+    web_report: Callable[[], WebReport],
+    own_figures: Callable[[], dict[str, float]],
+) -> Sampler:
     """Make a sampler that is ready to start. Raises StateFolderInUse when another agent writes the state."""
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
     boot_id = read_boot_id(settings.path_procfs)
@@ -44,11 +48,6 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
     jobs = _jobs(settings, knowing, persistence, clock()) if knowing is not None else None
     if jobs is not None:
         jobs.reprice(schedule.tariff.currency, schedule.names)
-    host = (
-        HostReader(settings.path_procfs, settings.path_sysfs, clock, persistence.host_joules)
-        if settings.collector_host
-        else None
-    )
     return Sampler(
         session=Session(choices(settings, clock, processes=lists), outcomes, clock),
         crew=Crew(outcomes, clock),
@@ -62,9 +61,9 @@ def build_sampler(settings: NodeSettings, clock: Clock, web_report: Callable[[],
         kubelet=knowing.kubelet if knowing is not None else None,
         regroup=partial(_regroup, knowing, jobs) if knowing is not None and jobs is not None else None,
         lists_off=lists_off,
-        host=host.read if host is not None else None,
+        host=_host(settings, clock, persistence),
         web_report=web_report,
-        own_figures=OwnFigures(),
+        own_figures=own_figures,
     )
 
 
@@ -73,6 +72,14 @@ def _roster(settings: NodeSettings, persistence: Persistence, boot_id: str, sche
     if not persistence.is_latest:
         roster.money_from_zero()
     return roster
+
+
+def _host(
+    settings: NodeSettings, clock: Clock, persistence: Persistence
+) -> Callable[[], HostCounters] | None:
+    if not settings.collector_host:
+        return None
+    return HostReader(settings.path_procfs, settings.path_sysfs, clock, persistence.host_joules).read
 
 
 def _crashes(settings: NodeSettings, clock: Clock) -> bool:

@@ -65,7 +65,7 @@ class Node:
     def start(self, written: str) -> None:
         """Begin a life, with this configuration."""
         with _assembled(self._identities):
-            self._sampler = build_sampler(self.settings(written), self._clock, WebReport)
+            self._sampler = build_sampler(self.settings(written), self._clock, WebReport, dict)
         sampler = self._sampler
         self._page = Page(lambda: sampler.latest)
 
@@ -108,10 +108,7 @@ class Node:
 
 @contextmanager
 def _assembled(identities: Identities) -> Iterator[None]:
-    """Whose processes they are is known without /proc; what the agent itself uses up is not looked at."""
+    """Whose processes they are is known without /proc."""
     knowing = Knowing(identities, SimpleNamespace(teams=()), None)  # type: ignore[arg-type]  # no reload of teams
-    with (
-        mock.patch("gputally.node.build.identities", return_value=knowing),
-        mock.patch("gputally.node.build.OwnFigures", return_value=dict),
-    ):
+    with mock.patch("gputally.node.build.identities", return_value=knowing):
         yield

@@ -34,8 +34,8 @@ class Wake(threading.Event):
 
 CLOCK = Leaping()
 build = nodeagent.build_sampler
-def build_leaping(settings, clock, web_report):
-    sampler = build(settings, CLOCK, web_report)
+def build_leaping(settings, clock, web_report, own_figures):
+    sampler = build(settings, CLOCK, web_report, own_figures)
     sampler._wake = Wake()
     return sampler
 nodeagent.build_sampler = build_leaping
