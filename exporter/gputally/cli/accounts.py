@@ -15,6 +15,7 @@ from gputally.config.market import MarketSettings
 from gputally.config.settings import SiteSettings
 from gputally.model.account import Charge
 from gputally.model.budget import Budget, Period, period_at, period_named
+from gputally.model.clock import NS_PER_SECOND
 from gputally.report.asking import Inquiry, Progress, Server
 from gputally.report.charging import Booked, Records, Terms, charge
 from gputally.report.failures import ReportError, WrongQuestion
@@ -25,7 +26,6 @@ from gputally.report.site import note_default_price
 from gputally.report.statement import Ledgers, Used
 
 _LATE_S = 600  # data that begin so much later than the period are not of all of it
-_NS = 1_000_000_000
 THIS = "month"
 
 
@@ -65,7 +65,7 @@ class Books:
     def of(self, period: Period) -> Ledgers:
         """All postings of a period so far. Raises ReportError."""
         start_ns, end_ns = period.instants_ns(self.zone)
-        whole = Range(start_ns // _NS, min(end_ns // _NS, self.now_s), self.zone)
+        whole = Range(start_ns // NS_PER_SECOND, min(end_ns // NS_PER_SECOND, self.now_s), self.zone)
         if whole.from_s >= whole.until_s:
             raise WrongQuestion(f"{period.name} has not begun")
         inquiry = Inquiry(self.server, whole, self.now_s, self.progress)
@@ -73,7 +73,7 @@ class Books:
         if not measured.machines():
             require_data(inquiry)
         note_default_price(inquiry)
-        _note_time(inquiry, period, end_ns // _NS)
+        _note_time(inquiry, period, end_ns // NS_PER_SECOND)
         records = Records(whole.seconds, self._booked(whole), self._charges(inquiry, period))
         terms = self._terms(measured)
         postings, notes = charge(measured, records, terms)
@@ -85,7 +85,7 @@ class Books:
             market.rates,
             terms.currency,
             (*inquiry.notes, *notes),
-            end_ns // _NS <= self.now_s,
+            end_ns // NS_PER_SECOND <= self.now_s,
             self._owned(measured),
             _used(measured),
         )
@@ -114,7 +114,9 @@ class Books:
                 one.amount,
                 one.currency,
             )
-            for one in charged(told.book.reservations, whole.from_s * _NS, whole.until_s * _NS)
+            for one in charged(
+                told.book.reservations, whole.from_s * NS_PER_SECOND, whole.until_s * NS_PER_SECOND
+            )
             if one.amount is not None
         ]
 

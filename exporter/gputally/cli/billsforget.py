@@ -11,7 +11,7 @@ from gputally.cli.billswords import posted_rows
 from gputally.cli.ledgerflags import WHERE, one_line, reading, told
 from gputally.cli.printing import write
 from gputally.cli.reportflags import SHAPE, TABLE_ROWS, given
-from gputally.model.clock import system_clock
+from gputally.model.clock import NS_PER_SECOND, system_clock
 from gputally.site.ledger.forgetting import NothingToForget, PastImport
 from gputally.site.ledger.forgetting import forget as forget_import
 from gputally.site.ledger.forgetting import imports as past_imports
@@ -48,7 +48,7 @@ def imports(**flags: Any) -> None:  # noqa: ANN401 - click's own
 def _row(one: PastImport) -> Row:
     return {
         "import": str(one.number),
-        "at": datetime.fromtimestamp(one.at_ns // 10**9, UTC),
+        "at": datetime.fromtimestamp(one.at_ns // NS_PER_SECOND, UTC),
         "kind": one.kind,
         "file": one.file,
         "sha256": one.sha256,

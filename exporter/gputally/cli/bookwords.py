@@ -12,9 +12,10 @@ import click
 
 from gputally.cli.values import At
 from gputally.config.durations import format_ns
-from gputally.config.instants import NS, shown
+from gputally.config.instants import shown
 from gputally.config.reservations import ConflictError, read_reservations
 from gputally.config.strict import ConfigError
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.reservation import Book, Reservation
 from gputally.site.reservations.changes import written
 from gputally.site.reservations.edit import Row
@@ -107,7 +108,7 @@ def free_slots(book: Book, flags: Mapping[str, Any], now_ns: int, zone: tzinfo) 
     for host in flags["hosts"]:
         if host not in book.inventory:
             raise click.UsageError(f"--host {host}: none of {', '.join(book.inventory)}")
-    now_ns += -now_ns % NS
+    now_ns += -now_ns % NS_PER_SECOND
     found = slots(book, flags["gpus"], flags["for_ns"], now_ns, flags["hosts"])
     gpus, duration = flags["gpus"], format_ns(flags["for_ns"])
     title = f"free: {gpus} GPU{'s' * (gpus != 1)} of one host for {duration}, times in {zone}"
@@ -184,7 +185,7 @@ def _slot(one: Slot, zone: tzinfo) -> columns.Row:
 
 
 def _at(at_ns: int, zone: tzinfo) -> datetime:
-    return datetime.fromtimestamp(at_ns // NS, zone)
+    return datetime.fromtimestamp(at_ns // NS_PER_SECOND, zone)
 
 
 def _decimal(value: Fraction) -> Decimal:

@@ -12,14 +12,13 @@ from gputally.cli.jobflags import IMPORTED, LEDGER, Ways, ways
 from gputally.cli.jobwords import FORMS
 from gputally.cli.ledgerflags import one_line
 from gputally.cli.reportflags import given
-from gputally.model.clock import system_clock
+from gputally.model.clock import NS_PER_SECOND, system_clock
 from gputally.site.ledger.jobfiles import HalfFile, JobFile, opened
 from gputally.site.ledger.jobs import Imported, Origin, put
 from gputally.site.ledger.jobwords import BadTable
 from gputally.site.ledger.store import Ledger
 
 _REFUSED = 2
-_SECOND_NS = 1_000_000_000
 _WORTH_A_BAR = 4 << 20  # bytes: less is over before anybody looks
 _EVERY = 1000  # rows
 
@@ -45,7 +44,7 @@ def import_(**flags: Any) -> int:  # noqa: ANN401 - click's own
 
 def _imported(path: Path, flags: Mapping[str, Any], known: Ways) -> Imported:
     now_ns = system_clock().wall_ns
-    now_s = now_ns // _SECOND_NS
+    now_s = now_ns // NS_PER_SECOND
     try:
         with one_line(), opened(path, sys.stdin.buffer) as file:
             form = flags["of"] or file.form()

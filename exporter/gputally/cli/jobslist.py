@@ -12,15 +12,13 @@ from gputally.cli.jobwords import LISTED
 from gputally.cli.ledgerread import runs_between
 from gputally.cli.printing import write
 from gputally.cli.reportflags import SHAPE, TABLE_ROWS, given
-from gputally.model.clock import system_clock
+from gputally.model.clock import NS_PER_SECOND, system_clock
 from gputally.model.elsewhere import Run
 from gputally.report.failures import WrongQuestion
 from gputally.report.ranges import Range, read_range
 from gputally.report.site import zone_named
 from gputally.tables.columns import Row
 from gputally.tables.listed import Listed
-
-_SECOND_NS = 1_000_000_000
 
 
 @click.command("list")
@@ -54,7 +52,7 @@ def _listed(flags: Mapping[str, Any]) -> Listed:
 
 
 def _span(flags: Mapping[str, Any], timezone: str) -> Range:
-    now_s = system_clock().wall_ns // _SECOND_NS
+    now_s = system_clock().wall_ns // NS_PER_SECOND
     try:
         return read_range(flags["from_text"], flags["to_text"], now_s, zone_named(timezone or "UTC"))
     except (WrongQuestion, ValueError) as error:

@@ -13,6 +13,7 @@ import click
 from gputally.cli.options import combine
 from gputally.cli.values import GivenPath
 from gputally.config.settings import NodeSettings, SiteSettings
+from gputally.model.clock import NS_PER_SECOND
 from gputally.site.ledger.store import Ledger, LedgerError, LedgerUsage
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,4 +108,4 @@ TO = click.option("--to", "end", help="Last day, of UTC; or a month.", type=Day(
 
 def today(wall_ns: int) -> date:
     """The day of UTC."""
-    return datetime.fromtimestamp(wall_ns // 10**9, UTC).date()
+    return datetime.fromtimestamp(wall_ns // NS_PER_SECOND, UTC).date()

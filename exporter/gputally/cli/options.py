@@ -21,6 +21,7 @@ from gputally.config import settings
 from gputally.config.durations import format_ns
 from gputally.config.settings import NAMES, NodeSettings, SiteSettings
 from gputally.config.strict import ConfigError
+from gputally.model.clock import NS_PER_SECOND
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", NodeSettings, SiteSettings)
@@ -111,7 +112,7 @@ _NODE_FLAGS = (
     _option(
         "--nvml.release",
         "How long SIGUSR1 lets go of the driver.",
-        type=Duration(1_000_000_000, 3_600_000_000_000),
+        type=Duration(NS_PER_SECOND, 3600 * NS_PER_SECOND),
     ),
     _option(
         "--jobs.idle-policy",

@@ -24,7 +24,7 @@ from gputally.cli.reportflags import (
     by,
     given,
 )
-from gputally.model.clock import system_clock
+from gputally.model.clock import NS_PER_SECOND, system_clock
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
     from gputally.cli.accounts import Books
@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # nothing of it is needed to print --help
     from gputally.report.sheet import Sheet
     from gputally.tariff.schedule import Schedule
 
-_SECOND_NS = 1_000_000_000
 _WORTH_A_BAR = 12  # questions: fewer are over before anybody looks
 Flags = Mapping[str, Any]
 T = TypeVar("T")
@@ -173,7 +172,7 @@ def _books(flags: Flags) -> "Books":
     if flags["month"] and flags["period"]:
         raise click.UsageError("either --month or --period")
     settings = open_settings(flags["config_file"])
-    now_s = system_clock().wall_ns // _SECOND_NS
+    now_s = system_clock().wall_ns // NS_PER_SECOND
     return Books(settings, Prometheus(_access(flags)), now_s, _bar)
 
 
@@ -196,7 +195,7 @@ def _sheet(flags: Flags, make: Make) -> "Sheet":
     from gputally.report.site import find_range  # noqa: PLC0415
 
     server = Prometheus(_access(flags))
-    now_s = system_clock().wall_ns // _SECOND_NS
+    now_s = system_clock().wall_ns // NS_PER_SECOND
     texts = (flags["from_text"], flags["to_text"])
     whole, note = find_range(server, texts, flags["timezone"], now_s)
     inquiry = Inquiry(server, whole, now_s, _bar)
@@ -230,7 +229,7 @@ def _access(flags: Flags) -> "Access":
         flags["cert_file"],
         flags["key_file"],
         insecure=flags["insecure"],
-        timeout_s=flags["timeout_ns"] / _SECOND_NS,
+        timeout_s=flags["timeout_ns"] / NS_PER_SECOND,
     )
 
 

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 import click
 
 from gputally.cli.values import Duration, GivenPath
+from gputally.model.clock import NS_PER_SECOND
 
 F = TypeVar("F", bound=Callable[..., Any])
 PASSWORD = "GPUTALLY_PROMETHEUS_PASSWORD"  # noqa: S105 - the name of the variable; there is no flag of it
 _FILE = GivenPath(dir_okay=False)
-_SECOND_NS = 1_000_000_000
 TABLE_ROWS = 50
 
 
@@ -38,7 +38,7 @@ REACH = (
         "--timeout",
         "Longest wait for one answer.",
         "timeout_ns",
-        type=Duration(_SECOND_NS, 600 * _SECOND_NS),
+        type=Duration(NS_PER_SECOND, 600 * NS_PER_SECOND),
         default="60s",
         show_default=True,
     ),

@@ -8,14 +8,14 @@ import click
 
 from gputally.cli.reportflags import SHAPE, TABLE_ROWS, given
 from gputally.cli.values import At, Duration, GivenPath, Moment
-from gputally.model.clock import system_clock
+from gputally.model.clock import NS_PER_SECOND, system_clock
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
     from gputally.model.reservation import Book
     from gputally.site.reservations.changes import Changed
 
 _HOUR_NS = 3_600_000_000_000
-_LONGEST = Duration(1_000_000_000, 3660 * 24 * _HOUR_NS)
+_LONGEST = Duration(NS_PER_SECOND, 3660 * 24 * _HOUR_NS)
 FILE = click.option(
     "--file",
     "file",

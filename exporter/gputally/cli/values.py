@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import click
 
 from gputally.config.durations import format_ns, parse_ns
-from gputally.config.instants import NS, offset_of, parse_instant_ns
+from gputally.config.instants import offset_of, parse_instant_ns
 from gputally.config.yamltree import quote
-from gputally.model.clock import system_clock
+from gputally.model.clock import NS_PER_SECOND, system_clock
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
@@ -53,7 +53,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # as Duration
             return value
         if value == "now":
             now_ns = system_clock().wall_ns
-            return At(now_ns - now_ns % NS, timedelta(0))
+            return At(now_ns - now_ns % NS_PER_SECOND, timedelta(0))
         try:
             return At(parse_instant_ns(value), offset_of(value))
         except ValueError as error:

@@ -3,17 +3,18 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+from gputally.model.clock import NS_PER_SECOND
+
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)? ?(Z|z|[+-]\d\d:\d\d)?", re.ASCII
 )  # the groups are put together again in one form
 INSTANT_IS = "a time such as 2026-11-20T09:00:00+01:00"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NS = 1_000_000_000
 
 
 def shown(at_ns: int) -> str:
     """An instant in a message."""
-    return datetime.fromtimestamp(at_ns // NS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(at_ns // NS_PER_SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_instant_ns(text: str) -> int:
@@ -37,7 +38,7 @@ def parse_instant_ns(text: str) -> int:
         raise ValueError("before 1970")
     if since.days > 365 * 230:
         raise ValueError("after 2199")
-    return (since.days * 86400 + since.seconds) * NS
+    return (since.days * 86400 + since.seconds) * NS_PER_SECOND
 
 
 def offset_of(text: str) -> timedelta:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gputally.config.bands import YEARS
 from gputally.config.yamltree import ConfigError, quote, read_regular_file
+from gputally.model.clock import NS_PER_SECOND
 from gputally.tariff.declared import Series
 
 MAX_BYTES = 8 << 20
@@ -170,7 +171,7 @@ def _instant_ns(row: _Row, key: str) -> int:
         raise row.expected(key, what)
     if moment.year not in YEARS:
         raise row.expected(key, f"a year from {YEARS[0]} to {YEARS[-1]}")
-    return (moment - _EPOCH) // _SECOND * 1_000_000_000
+    return (moment - _EPOCH) // _SECOND * NS_PER_SECOND
 
 
 def _value(row: _Row, column: str, scale: int, most: Decimal) -> int:

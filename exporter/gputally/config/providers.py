@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from gputally.config.bands import read_date
 from gputally.config.checked import Check, checked, matching
 from gputally.config.strict import Section, Value
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.market import HOST_TIERS, PRICE_TIERS
 
 STATIC, CLOUDS = "static", "clouds"
@@ -41,7 +42,6 @@ MOST_PROVIDERS = 32  # each may have a thread
 LEAST_USD, MOST_USD = Decimal("0.001"), Decimal(1000)  # for one GPU for one hour
 _MOST_AMOUNT = Decimal(1_000_000_000)  # of any currency
 LONGEST_URL = 500
-_NS = 1_000_000_000
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _VISIBLE = re.compile(r"[!-~]+")
@@ -146,8 +146,8 @@ def _asked(kind: str, block: Section, given: Given) -> _Named:
             kind,
             kind,
             url,
-            interval_ns / _NS,
-            max_age_ns / _NS,
+            interval_ns / NS_PER_SECOND,
+            max_age_ns / NS_PER_SECOND,
             given.folder / key_file.string("a file") if key_file is not None else None,
             recording,
             given.rates,
@@ -169,8 +169,8 @@ def _clouds(kind: str, block: Section, given: Given) -> _Named:
             ProviderSettings(
                 name,
                 kind,
-                interval_seconds=interval_ns / _NS,
-                max_age_seconds=max_age_ns / _NS,
+                interval_seconds=interval_ns / NS_PER_SECOND,
+                max_age_seconds=max_age_ns / NS_PER_SECOND,
                 rates=given.rates,
             ),
         )
@@ -194,7 +194,11 @@ def _static(kind: str, block: Section, given: Given) -> _Named:
         yield (
             places[name],
             ProviderSettings(
-                name, kind, max_age_seconds=max_age_ns / _NS, rates=given.rates, options={"rows": tuple(its)}
+                name,
+                kind,
+                max_age_seconds=max_age_ns / NS_PER_SECOND,
+                rates=given.rates,
+                options={"rows": tuple(its)},
             ),
         )
 

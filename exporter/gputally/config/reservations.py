@@ -22,10 +22,11 @@ from pathlib import Path
 
 from gputally.config.checked import matching
 from gputally.config.durations import format_ns
-from gputally.config.instants import INSTANT_IS, NS, parse_instant_ns, shown
+from gputally.config.instants import INSTANT_IS, parse_instant_ns, shown
 from gputally.config.overlaps import Conflict, conflicts, over_limit
 from gputally.config.strict import ConfigError, Section, Value, parse
 from gputally.config.yamltree import read_regular_file
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.reservation import Book, Policy, Reservation
 
 MOST = 1000  # reservations of a file
@@ -119,7 +120,7 @@ def say(conflict: Conflict, book: Book) -> str:
 
 def _policy(section: Section) -> Policy:
     least, most, ahead = (
-        section.duration_ns(key, None, minimum=NS, maximum=_LONGEST_NS)
+        section.duration_ns(key, None, minimum=NS_PER_SECOND, maximum=_LONGEST_NS)
         for key in ("min_duration", "max_duration", "horizon")
     )
     if least is not None and most is not None and least > most:

@@ -18,6 +18,7 @@ from gputally.config.tariff import SiteDeclaration, read_site
 from gputally.config.teams import TeamRule, read_teams
 from gputally.config.yamltree import read_regular_file
 from gputally.model.budget import Budget
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.gpu import NO_LABELS
 
 IDLE_POLICIES = ("allocated", "used", "weighted")
@@ -42,7 +43,7 @@ class NodeSettings:
     web_telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
     state_dir: Path | None = None
-    sample_interval_ns: int = 1_000_000_000
+    sample_interval_ns: int = NS_PER_SECOND
     source: str = "auto"
     collector_processes: bool = True
     collector_host: bool = True

@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from gputally.model.clock import NS_PER_SECOND
+
 PERIODS = ("week", "month", "quarter", "year")
 PARTS = ("energy", "capital", "reservations", "bills")  # what a budget may pay for
 CREDITS = ("amount", "carried", "deposits", "corrections")
 NO_MONEY = Decimal(0)
-_NS = 1_000_000_000
 _NAMES = {
     "week": re.compile(r"(\d{4})-W(\d\d)", re.ASCII),
     "month": re.compile(r"(\d{4})-(\d\d)", re.ASCII),
@@ -58,7 +59,8 @@ class Period:
     def instants_ns(self, zone: ZoneInfo) -> tuple[int, int]:
         """When it begins and ends, as Unix time: days of 23 and 25 hours are in it as they are."""
         start, end = (
-            int(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).timestamp()) * _NS
+            int(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC).timestamp())
+            * NS_PER_SECOND
             for day in (self.first, self.end)
         )
         return start, end

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from gputally.config.durations import parse_ns
+from gputally.model.clock import NS_PER_SECOND
 
 DAY_S = 86_400
 _MOST_DAYS = 3_700
@@ -116,7 +117,7 @@ def _read(flag: str, text: str, now_s: int, zone: ZoneInfo) -> Part | int | None
     if not text:
         return None
     try:
-        return max(1, parse_ns(text) // 1_000_000_000)
+        return max(1, parse_ns(text) // NS_PER_SECOND)
     except ValueError:
         pass
     today = datetime.fromtimestamp(now_s, zone).date()

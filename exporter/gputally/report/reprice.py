@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gputally.config.settings import read_file
 from gputally.config.strict import ConfigError
+from gputally.model.clock import NS_PER_SECOND
 from gputally.report import questions
 from gputally.report.answers import Sample
 from gputally.report.asking import Inquiry, Task
@@ -27,7 +28,6 @@ from gputally.tariff.declared import DEFAULT, Version
 from gputally.tariff.rates import NANO, PUE_SCALE
 from gputally.tariff.schedule import Schedule, Span
 
-SECOND_NS = 1_000_000_000
 COLUMNS = (
     Column("kwh", "KWH", "kwh"),
     Column("cost_old", "COST OLD", "money"),
@@ -130,7 +130,7 @@ class Pricing:
         series = piece.version.prices
         if series is None or not series.starts_ns:
             raise ReportError(f"{self._file}: band {band} has no prices there")
-        first_s, end_s = series.starts_ns[0] // SECOND_NS, series.end_ns // SECOND_NS
+        first_s, end_s = series.starts_ns[0] // NS_PER_SECOND, series.end_ns // NS_PER_SECOND
         if piece.part.from_s < first_s or piece.part.until_s > end_s:
             begin, end = (self._inquiry.range.moment(at).isoformat(" ", "minutes") for at in (first_s, end_s))
             raise ReportError(
@@ -170,7 +170,7 @@ class Pricing:
 def pieces(schedule: Schedule, part: Part) -> list[Piece]:
     """A part, cut where a version or a PUE begins, in the time zone of the file."""
     found: list[Piece] = []
-    for span, _ns in schedule.over(part.from_s * SECOND_NS, part.until_s * SECOND_NS):
+    for span, _ns in schedule.over(part.from_s * NS_PER_SECOND, part.until_s * NS_PER_SECOND):
         version, pue_e4 = schedule.version_at(span.from_ns), span.rate.pue_e4
         before = found[-1] if found else None
         if before is None or before.version is not version or before.pue_e4 != pue_e4:
@@ -183,7 +183,7 @@ def pieces(schedule: Schedule, part: Part) -> list[Piece]:
 def stretches(schedule: Schedule, piece: Piece) -> list[Piece]:
     """A piece, cut where the price changes."""
     found: list[Piece] = []
-    for span, _ns in schedule.over(piece.part.from_s * SECOND_NS, piece.part.until_s * SECOND_NS):
+    for span, _ns in schedule.over(piece.part.from_s * NS_PER_SECOND, piece.part.until_s * NS_PER_SECOND):
         part = _within(piece.part, span)
         if found and found[-1].price_nano == span.rate.price_nano:
             found[-1] = replace(found[-1], part=replace(found[-1].part, until_s=part.until_s))
@@ -194,7 +194,7 @@ def stretches(schedule: Schedule, piece: Piece) -> list[Piece]:
 
 def _within(part: Part, span: Span) -> Part:
     """The part of a part that a span covers."""
-    from_s, until_s = span.from_ns // SECOND_NS, span.until_ns // SECOND_NS
+    from_s, until_s = span.from_ns // NS_PER_SECOND, span.until_ns // NS_PER_SECOND
     return replace(part, from_s=max(part.from_s, from_s), until_s=min(part.until_s, until_s))
 
 

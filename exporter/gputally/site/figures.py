@@ -7,11 +7,11 @@ from decimal import Decimal
 from gputally.alerts.thresholds import DEFAULTS
 from gputally.config.owned import OwnedGpu
 from gputally.config.tariff import SiteDeclaration
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.site import SiteFigures
 from gputally.tariff import Schedule, Span
 from gputally.tariff.rates import MILLIGRAMS, NANO, PUE_SCALE
 
-_NS = 1_000_000_000
 _SECONDS_PER_HOUR = 3600
 
 
@@ -40,7 +40,7 @@ def figures(declared: Declared, schedule: Schedule, span: Span) -> SiteFigures:
         day={span.day: 1},
         prices={(name, currency): nano / NANO for name, nano in prices_nano(schedule, span).items()},
         price_now={(rate.tariff, currency): rate.price_nano / NANO},
-        tariff_end_seconds=end_ns / _NS if end_ns is not None else None,
+        tariff_end_seconds=end_ns / NS_PER_SECOND if end_ns is not None else None,
         pue_ratio=rate.pue_e4 / PUE_SCALE,
         carbon_grams={carbon_source(schedule, span): rate.carbon_mg / MILLIGRAMS},
         owned_capital=money("capital"),

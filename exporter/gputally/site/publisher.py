@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from gputally.model import Clock, Instant, SelfReport, WebReport
 from gputally.model.budget import BudgetFigures
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.ledger import LedgerFigures
 from gputally.model.market import MarketFigures
 from gputally.model.reservation import ReservationFigures
@@ -17,7 +18,6 @@ from gputally.tariff import Schedule, Span
 
 INTERVAL_SECONDS = 1.0
 OWN_SECONDS = 5.0  # how old the figures about this process may be
-_NS = 1_000_000_000
 
 
 class Publisher:
@@ -68,7 +68,7 @@ class Publisher:
             report=SelfReport(process=self._process),
             web=self._web_report(),
         )
-        return min(INTERVAL_SECONDS, (min(span.until_ns, until_ns) - now.wall_ns) / _NS)
+        return min(INTERVAL_SECONDS, (min(span.until_ns, until_ns) - now.wall_ns) / NS_PER_SECOND)
 
     def _reservations(self, wall_ns: int) -> tuple[ReservationFigures | None, int]:
         """What holds of them, and until when."""

@@ -11,11 +11,11 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+from gputally.model.clock import NS_PER_SECOND
 from gputally.tariff.declared import HOLIDAY, MINUTES, Tariff, Version
 from gputally.tariff.rates import Rate
 
-_SECOND_NS = 1_000_000_000
-_MINUTE_NS = 60 * _SECOND_NS
+_MINUTE_NS = 60 * NS_PER_SECOND
 _HOUR_NS = 60 * _MINUTE_NS
 _BLOCK_NS = 24 * _HOUR_NS
 _BLOCKS_KEPT = 4
@@ -103,7 +103,7 @@ class Schedule:
         return min(ends, default=None)
 
     def _local(self, wall_ns: int) -> datetime:
-        return (_EPOCH + timedelta(seconds=wall_ns // _SECOND_NS)).astimezone(self.zone)
+        return (_EPOCH + timedelta(seconds=wall_ns // NS_PER_SECOND)).astimezone(self.zone)
 
     def _offset(self, wall_ns: int) -> timedelta | None:
         return self._local(wall_ns).utcoffset()
@@ -130,17 +130,17 @@ class Schedule:
     def _changes_of_clocks(self, from_ns: int, until_ns: int) -> Iterator[int]:
         """Instants within the interval at which the clocks are set; no zone sets them twice in an hour."""
         for low_ns in range(from_ns, until_ns, _HOUR_NS):
-            low, high = low_ns // _SECOND_NS, min(low_ns + _HOUR_NS, until_ns) // _SECOND_NS
+            low, high = low_ns // NS_PER_SECOND, min(low_ns + _HOUR_NS, until_ns) // NS_PER_SECOND
             before = self._offset(low_ns)
-            if self._offset(high * _SECOND_NS) == before:
+            if self._offset(high * NS_PER_SECOND) == before:
                 continue
             while high - low > 1:
                 middle = (low + high) // 2
-                if self._offset(middle * _SECOND_NS) == before:
+                if self._offset(middle * NS_PER_SECOND) == before:
                     low = middle
                 else:
                     high = middle
-            yield high * _SECOND_NS
+            yield high * NS_PER_SECOND
 
     def _changes_of_prices(self, from_ns: int, until_ns: int) -> Iterator[int]:
         """Instants within the interval at which a file has another value; versions begin at midnight."""
@@ -154,7 +154,10 @@ class Schedule:
         """Midnights, and where bands begin and end, in at most 24 hours in which no clock is set."""
         local = self._local(from_ns)
         passed_s = (local.hour * 60 + local.minute) * 60 + local.second
-        for midnight_ns in (from_ns - passed_s * _SECOND_NS, from_ns - passed_s * _SECOND_NS + _BLOCK_NS):
+        for midnight_ns in (
+            from_ns - passed_s * NS_PER_SECOND,
+            from_ns - passed_s * NS_PER_SECOND + _BLOCK_NS,
+        ):
             for minute in self._minutes:
                 edge_ns = midnight_ns + minute * _MINUTE_NS
                 if from_ns < edge_ns < until_ns:
@@ -182,4 +185,4 @@ class Schedule:
 
 
 def _unix_ns(moment: datetime) -> int:
-    return (moment.astimezone(UTC) - _EPOCH) // timedelta(seconds=1) * _SECOND_NS
+    return (moment.astimezone(UTC) - _EPOCH) // timedelta(seconds=1) * NS_PER_SECOND

@@ -16,9 +16,9 @@ from types import MappingProxyType
 
 from gputally.config import strict
 from gputally.config.strict import Section, Value
+from gputally.model.clock import NS_PER_SECOND
 from gputally.web.ciphers import CURVES, TLS13_SUITES, TLS_SUITES
 
-NS_PER_SECOND = 1_000_000_000
 LOWEST_GOOD_COST = 10  # bcrypt; one guess costs an attacker, and us, 64 ms
 _HIGHEST_COST = 14  # 1 s of our only password thread; the next one would be 2 s
 _BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")

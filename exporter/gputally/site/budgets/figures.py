@@ -10,10 +10,10 @@ from gputally.config.chargeback import Chargeback
 from gputally.config.rentals import Rental
 from gputally.model.account import Charge
 from gputally.model.budget import Budget, BudgetFigures, Period, credit, period_at, rate_between
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.reservation import Reservation
 from gputally.site.reservations.hours import charged
 
-_NS = 1_000_000_000
 _MEASURED = ("energy", "capital")  # by Prometheus' rules; all else is known here
 _NO_CHARGEBACK = Chargeback()
 Cost = tuple[str, str, Decimal]  # part, currency, amount
@@ -42,7 +42,7 @@ class Sources:
 
 def today(terms: Terms, now_ns: int) -> date:
     """The day at the site."""
-    return datetime.fromtimestamp(now_ns / _NS, terms.zone).date()
+    return datetime.fromtimestamp(now_ns / NS_PER_SECOND, terms.zone).date()
 
 
 def first_day(terms: Terms, now_ns: int) -> date:
@@ -63,8 +63,8 @@ def figures(terms: Terms, sources: Sources, now_ns: int) -> BudgetFigures:
         period = period_at(budget.period, day)
         start_ns, end_ns = period.instants_ns(terms.zone)
         show("site_budget_info", (budget.team, budget.period, period.name, budget.currency), 1)
-        show("site_budget_period_start_timestamp_seconds", (budget.team,), start_ns / _NS)
-        show("site_budget_period_end_timestamp_seconds", (budget.team,), end_ns / _NS)
+        show("site_budget_period_start_timestamp_seconds", (budget.team,), start_ns / NS_PER_SECOND)
+        show("site_budget_period_end_timestamp_seconds", (budget.team,), end_ns / NS_PER_SECOND)
         for part, amount in credit(budget, period, day).items():
             show("site_budget_credit", (budget.team, budget.currency, part), float(amount))
         for ratio in budget.thresholds:
@@ -127,4 +127,4 @@ def _declared(budget: Budget, period: Period, terms: Terms, sources: Sources, no
         for rental in terms.rentals:
             # A bill that came is better than what was declared of it, and never beside it.
             if rental.team == budget.team and rental.provider.casefold() not in billed:
-                yield "rental", "USD", rental.usd((until_ns - start_ns) // _NS)
+                yield "rental", "USD", rental.usd((until_ns - start_ns) // NS_PER_SECOND)

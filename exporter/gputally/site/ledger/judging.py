@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from gputally.model.clock import NS_PER_SECOND
 from gputally.site.ledger.asked import Ask, Imported
 from gputally.site.ledger.reading import BadFile
 from gputally.site.ledger.staging import FOCUS, PLAIN, StagedBill
@@ -117,4 +118,4 @@ def _days_told_twice(connection: sqlite3.Connection, bill: StagedBill) -> int:
 
 
 def _when(at_ns: int) -> str:
-    return datetime.fromtimestamp(at_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(at_ns // NS_PER_SECOND, UTC).strftime("%Y-%m-%d %H:%M UTC")

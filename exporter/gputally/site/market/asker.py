@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from gputally.config.market import ProviderSettings
 from gputally.model import Clock
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.market import Fetched, ProviderReport
 from gputally.site.market import schedule
 from gputally.site.market.http import FetchFailed
@@ -19,7 +20,6 @@ Ask = Callable[[], Fetched]  # raises FetchFailed
 Chance = Callable[[], float]  # from 0 to 1
 QUIET_SECONDS = 5.0  # however often somebody wants to know
 MOST_NAMED = 10
-_NS = 1_000_000_000
 
 
 class Asker:
@@ -51,7 +51,7 @@ class Asker:
             self.report = replace(report, failures=failures)
             wait_seconds = self._failed(failed)
             wish_seconds = failed.retry_after_seconds or 0.0
-        self._quiet_until_ns = now.boot_ns + round(max(QUIET_SECONDS, wish_seconds) * _NS)
+        self._quiet_until_ns = now.boot_ns + round(max(QUIET_SECONDS, wish_seconds) * NS_PER_SECOND)
         return wait_seconds
 
     def may_be_nudged(self) -> bool:

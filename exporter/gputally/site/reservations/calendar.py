@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from gputally.config.teams import TeamRule
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.reservation import ANY, Book, Reservation, ReservationFigures
 from gputally.site.reservations.hours import charged
 
-NS = 1_000_000_000
 NEVER_NS = 2**63
-SHOWN_AFTER_NS = 7 * 86_400 * NS  # how long what is over is still shown
+SHOWN_AFTER_NS = 7 * 86_400 * NS_PER_SECOND  # how long what is over is still shown
 MOST_SHOWN = 200
 # Series, of a book that is written to be large: far below what Prometheus takes of a scrape.
 MOST_GPUS = MOST_USERS = 15_000
@@ -75,8 +75,8 @@ def _add_shown(found: Families, one: Reservation, now_ns: int) -> None:
     labels = (one.id, one.host, one.team)
     found["gpu_reservation_state"][(*labels, one.state(now_ns))] = 1
     found["gpu_reservation_gpus"][labels] = one.count
-    found["gpu_reservation_start_timestamp_seconds"][labels] = one.start_ns / NS
-    found["gpu_reservation_end_timestamp_seconds"][labels] = one.until_ns / NS
+    found["gpu_reservation_start_timestamp_seconds"][labels] = one.start_ns / NS_PER_SECOND
+    found["gpu_reservation_end_timestamp_seconds"][labels] = one.until_ns / NS_PER_SECOND
     if one.price_per_gpu_hour is not None:
         total = sum((part.amount or _NOTHING for part in charged([one], 0, NEVER_NS)), _NOTHING)
         found["gpu_reservation_cost"][one.id, one.team, one.currency] = float(total)

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta, timezone
 import yaml
 
 from gputally.config.durations import format_ns
-from gputally.config.instants import NS, offset_of, shown
+from gputally.config.instants import offset_of, shown
 from gputally.config.reservations import ConflictError, parse_reservations, say
 from gputally.config.strict import parse
+from gputally.model.clock import NS_PER_SECOND
 from gputally.model.reservation import Book, Reservation
 from gputally.site.reservations.edit import LayoutError, Row, with_row, with_value
 
-PAST_NS = 300 * NS  # how long ago a new booking may have begun: somebody typed the command
+PAST_NS = 300 * NS_PER_SECOND  # how long ago a new booking may have begun: somebody typed the command
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -62,7 +63,7 @@ def extend(data: bytes, name: str, which: str, later_ns: Callable[[int], int], n
     if (state := old.state(now_ns)) not in ("pending", "active"):
         raise RefusedError(f"{which} is {state}: make a new reservation")
     end_ns = later_ns(old.end_ns)
-    if end_ns % NS:
+    if end_ns % NS_PER_SECOND:
         raise RefusedError("times of reservations are whole seconds")
     if end_ns <= old.end_ns:
         raise RefusedError(f"{which} ends at {shown(old.end_ns)} already; to end it earlier, cancel it")
@@ -73,7 +74,7 @@ def extend(data: bytes, name: str, which: str, later_ns: Callable[[int], int], n
 def cancel(data: bytes, name: str, which: str, now_ns: int) -> Changed:
     """Give a booking back from now on; it stays in the file. Raises as `add`."""
     before, old = _find(data, name, which)
-    now_ns -= now_ns % NS
+    now_ns -= now_ns % NS_PER_SECOND
     if (state := old.state(now_ns)) not in ("pending", "active") or old.cancelled_ns is not None:
         raise RefusedError(f"{which} is {'cancelled' if old.cancelled_ns is not None else state} already")
     text = written(now_ns, _offset(data, name, which))
@@ -82,7 +83,7 @@ def cancel(data: bytes, name: str, which: str, now_ns: int) -> Changed:
 
 def written(at_ns: int, offset: timedelta) -> str:
     """An instant as it stands in the file."""
-    text = datetime.fromtimestamp(at_ns // NS, timezone(offset) if offset else UTC).isoformat()
+    text = datetime.fromtimestamp(at_ns // NS_PER_SECOND, timezone(offset) if offset else UTC).isoformat()
     return text.replace("+00:00", "Z")
 
 
