@@ -178,15 +178,11 @@ def _books(flags: Flags) -> "Books":
 
 def _write(flags: Flags, make: Make) -> None:
     """Ask, lay out, print one page."""
-    from gputally.report import shown  # noqa: PLC0415 - as above
+    from gputally.cli.printing import tell, turn  # noqa: PLC0415 - as above
+    from gputally.report.shown import FORMS  # noqa: PLC0415
 
-    sheet = _told(lambda: _sheet(flags, make))
-    form = flags["form"]
-    click.echo({"table": shown.as_table, "csv": shown.as_csv, "json": shown.as_json}[form](sheet))
-    if form == "csv":
-        for note in sheet.notes:
-            click.echo(f"gputally report: note: {note}", err=True)
-    sys.stdout.flush()
+    sheet = turn(_told(lambda: _sheet(flags, make)), flags["page"], _limit(flags))
+    tell("report", FORMS[flags["form"]](sheet), flags["form"], sheet.notes)
 
 
 def _sheet(flags: Flags, make: Make) -> "Sheet":
@@ -205,7 +201,7 @@ def _sheet(flags: Flags, make: Make) -> "Sheet":
     sheet = make(inquiry, flags["by"], only)
     for warning in server.warnings:
         sheet = sheet.noted(f"Prometheus warns: {warning}")
-    return sheet.turned(flags["page"], _limit(flags))
+    return sheet
 
 
 def _limit(flags: Flags) -> int:

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TypeVar
 
-from gputally.report.failures import WrongQuestion
 from gputally.report.ranges import Range
-from gputally.tables.columns import CURRENCY, Column, Row, page_count, page_of
+from gputally.tables.columns import CURRENCY, Column, Row
+from gputally.tables.paged import Paged
 
 _ENERGY = ("kwh", "unused_kwh", "kwh_today")
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Sheet(Paged):
     """All rows of a report, best first; a page of them is what is written."""
 
     report: str
@@ -22,29 +22,10 @@ class Sheet:
     rows: Sequence[Row]
     totals: Sequence[Row]  # one for each currency; sums of unrounded values of all rows
     notes: tuple[str, ...] = ()
-    page: int = 1
-    limit: int = 0  # rows of a page; 0 = all
-
-    @property
-    def pages(self) -> int:
-        """How many there are; an empty sheet has one."""
-        return page_count(len(self.rows), self.limit)
-
-    def shown(self) -> Sequence[Row]:
-        """The rows of the page."""
-        return page_of(self.rows, self.page, self.limit)
 
     def noted(self, note: str) -> "Sheet":
         """The same with one more note."""
         return replace(self, notes=(*self.notes, note))
-
-    def turned(self, page: int, limit: int) -> "Sheet":
-        """The same at another page. Raises WrongQuestion where there is none."""
-        sheet = replace(self, page=page, limit=limit)
-        if page > sheet.pages:
-            rows = f"{len(self.rows)} row" + "s" * (len(self.rows) != 1)
-            raise WrongQuestion(f"--page {page}: there are {sheet.pages}, of {rows}")
-        return sheet
 
 
 @dataclass(slots=True)

@@ -72,3 +72,6 @@ def _below(sheet: Sheet) -> str:
     more = f"; --page {sheet.page + 1} shows more" if sheet.page < sheet.pages else ""
     place = f"Page {sheet.page} of {sheet.pages}, {len(sheet.rows)} rows in all{more}."
     return f"{place} {SUMS} They are of all rows."
+
+
+FORMS = {"table": as_table, "csv": as_csv, "json": as_json}

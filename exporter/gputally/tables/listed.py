@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from gputally.tables.columns import Column, Row, page_count, page_of
+from gputally.tables.columns import Column, Row
+from gputally.tables.paged import Paged
 from gputally.tables.text import aligned, as_object, cell, csv_of, printable
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Paged):
     """All rows, best first; a page of them is what is written."""
 
     name: str
@@ -20,25 +21,6 @@ class Listed:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)  # beside the rows, in JSON
     not_in_table: tuple[str, ...] = ()  # columns that a table has no room for
-    page: int = 1
-    limit: int = 0  # rows of a page; 0 = all
-
-    @property
-    def pages(self) -> int:
-        """How many there are; an empty list has one."""
-        return page_count(len(self.rows), self.limit)
-
-    def shown(self) -> Sequence[Row]:
-        """The rows of the page."""
-        return page_of(self.rows, self.page, self.limit)
-
-    def turned(self, page: int, limit: int) -> "Listed":
-        """The same at another page. Raises ValueError with one line where there is none."""
-        listed = replace(self, page=page, limit=limit)
-        if page > listed.pages:
-            rows = f"{len(self.rows)} row" + "s" * (len(self.rows) != 1)
-            raise ValueError(f"--page {page}: there are {listed.pages}, of {rows}")
-        return listed
 
 
 def as_table(listed: Listed) -> str:

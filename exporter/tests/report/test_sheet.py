@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputally.report.failures import WrongQuestion
 from gputally.report.ranges import Range
 from gputally.report.sheet import Amounts, Sheet, best_first, together
 
@@ -107,7 +106,7 @@ def test_pages_cover_all_rows_once_and_there_is_none_beyond():
     assert [len(page.shown()) for page in pages] == [3, 3, 1]
     assert [row for page in pages for row in page.shown()] == sheet.rows
     assert pages[0].pages == 3
-    with pytest.raises(WrongQuestion, match="--page 4: there are 3, of 7 rows"):
+    with pytest.raises(ValueError, match="--page 4: there are 3, of 7 rows"):
         sheet.turned(4, 3)
     assert Sheet("teams", HOUR, (), [], ()).turned(1, 3).pages == 1
 
