@@ -7,9 +7,7 @@ from pathlib import Path
 from gputally import __version__
 
 CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
-KINDS = ("CHANGE", "FEATURE", "ENHANCEMENT", "BUGFIX", "SECURITY")  # CHANGE: somebody has to do something
 HEADING = re.compile(r"^## (\d+\.\d+\.\d+) - (unreleased|\d{4}-\d\d-\d\d)$", re.MULTILINE)
-ENTRY = re.compile(rf"- \[({'|'.join(KINDS)})\] [a-z-]+: \S")
 
 
 class NotReady(Exception):

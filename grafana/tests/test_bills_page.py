@@ -12,8 +12,8 @@ from prometheus.tests.promql import metrics, selectors
 
 from gputally.catalogue import LEDGER
 from gputally.model.elsewhere import STATUSES
-from gputally.site.ledger.figures import BILL_KINDS
 from gputally.site.ledger.jobs import KINDS
+from gputally.site.ledger.staging import FOCUS, PLAIN
 
 PAGE = DASHBOARDS["gputally-bills"]
 H100, L40S = "h100-sxm5-80gb", "l40s-48gb"
@@ -147,7 +147,7 @@ def test_the_page_says_whether_there_is_a_ledger_and_whether_it_is_read(
 
 def test_every_word_of_the_ledger_has_one_of_the_page() -> None:
     assert set(billjobs._STATES) == set(STATUSES)
-    assert set(billimports._KINDS) == {*BILL_KINDS, *KINDS}
+    assert set(billimports._KINDS) == {FOCUS, PLAIN, *KINDS}
 
 
 def test_tables_say_what_is_missing() -> None:

@@ -187,7 +187,7 @@ def test_one_that_was_booted_before_is_not(tmp_path: Path) -> None:
     played = player(tmp_path, now, HOUR_S)
     *_, last = played.play(now.wall_ns, lambda _: COARSE_NS)
     assert [line.split(" ")[1] for line in last if 'event="reboot"' in line] == ["0", "0"]
-    assert played.reached_ns == now.wall_ns
+    assert played._clock.wall_ns == now.wall_ns
 
 
 def test_scrapes_get_rarer_the_longer_ago_they_are() -> None:

@@ -79,11 +79,6 @@ class Player:
             (Page[SiteSnapshot](lambda: self._publisher.latest, site_families), Scrape(site[1])),
         )
 
-    @property
-    def reached_ns(self) -> int:
-        """How far it has been played: when the next scrape would be."""
-        return self._clock.wall_ns
-
     def play(self, until_ns: int, step_ns: Callable[[int], int]) -> Iterator[list[str]]:
         """The lines of every scrape before an instant; `step_ns` says how long after each the next one is."""
         while (now_ns := self._clock.wall_ns) < until_ns:

@@ -98,26 +98,17 @@ class SiteSettings:
     config_text: bytes = field(default=b"", compare=False, repr=False)
 
 
-_MARKET = {"market", "rentals", "plans"}
-_MONEY = {"budgets", "chargeback"}
-_LEDGER = {"ledger_file", "bills"}
 # Settings that a reload may change while the agent runs; the others need a restart.
 RELOADABLE = frozenset(
-    {"sample_interval_ns", "log_level", "teams", "site", "owned_gpus", "thresholds", "config_text"}
-    | _MARKET
-    | {"reservations"}
-    | _MONEY
-    | _LEDGER
+    (
+        *("sample_interval_ns", "log_level", "config_text"),
+        *("teams", "site", "owned_gpus", "thresholds", "reservations"),
+        *("market", "rentals", "plans"),
+        *("budgets", "chargeback"),
+        *("ledger_file", "bills"),
+    )
 )
 NAMES = frozenset(field.name for field in fields(NodeSettings))
-# Too long for a flag.
-FILE_ONLY = frozenset(
-    {"idle_watts", "teams", "site", "owned_gpus", "thresholds", "config_text"}
-    | _MARKET
-    | {"reservations"}
-    | _MONEY
-    | _LEDGER
-)
 
 
 def read_file(

@@ -43,7 +43,6 @@ AMOUNTS = (
 _SURELY_RECORDED_S = 900  # rules of jobs come every five minutes
 _MOST_IDS = 200  # jobs in one question
 NAMES = ("cluster", "job_id", "job_name", "team", "user", "model", "scheduler", "state", "start", "end")
-KEYS_OF_JOBS = ("cluster", "team", "user", "model", "scheduler", "state", DAY)
 
 
 def jobs(inquiry: Inquiry, by: Key, filters: Filters, told: Sequence[Run] | None = None) -> Sheet:

@@ -20,7 +20,6 @@ from gputally.report.failures import ReportError, TooMuch
 from gputally.tables.text import printable
 
 MOST_BYTES = 256 << 20
-ATTEMPTS = 3
 _PAUSES_S = (0.2, 1.0)
 _CHUNK = 1 << 16
 _HINTS = {

@@ -6,7 +6,6 @@ the request. Refuses to know sockets, limits on connections and files.
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +27,6 @@ logger = logging.getLogger(__name__)
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json; charset=utf-8"
 _METHODS = ("GET", "HEAD")
-_PLAIN_PATH = re.compile(r"/[A-Za-z0-9._~/@:+,=-]*")
 HEALTHY_PATH, READY_PATH, LANDING_PATH = "/-/healthy", "/-/ready", "/"
 OFFERS_PATH = "/offers"
 

@@ -14,7 +14,7 @@ from gputally.cli.check import check
 from gputally.cli.node import node
 from gputally.cli.options import VARIABLES
 from gputally.cli.site import site
-from gputally.config.settings import FILE_ONLY, NodeSettings, SiteSettings
+from gputally.config.settings import NodeSettings, SiteSettings
 from tests.cli.command import Answer, gputally
 from tests.cli.flags import (
     FLAGS,
@@ -26,6 +26,14 @@ from tests.cli.flags import (
     switched,
     variable,
 )
+
+# Too long for a flag.
+FILE_ONLY = {
+    *("idle_watts", "teams", "site", "owned_gpus", "thresholds", "config_text", "reservations"),
+    *("market", "rentals", "plans"),
+    *("budgets", "chargeback"),
+    *("ledger_file", "bills"),
+}
 
 
 def differing(flag: str, value: object) -> NodeSettings:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from scripts.changelog import CHANGELOG, ENTRY, HEADING, NotReady, notes, sections
+from scripts.changelog import CHANGELOG, HEADING, NotReady, notes, sections
 
 from gputally import __version__
 
+KINDS = ("CHANGE", "FEATURE", "ENHANCEMENT", "BUGFIX", "SECURITY")  # CHANGE: somebody has to do something
+ENTRY = re.compile(rf"- \[({'|'.join(KINDS)})\] [a-z-]+: \S")
 TEXT = CHANGELOG.read_text()
 EXAMPLE = """\
 # Changelog

@@ -3,7 +3,6 @@
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 NANO = 10**9
-ATTO = 10**18
 MOST = Decimal(9_000_000_000)  # of one row: what fits into the ledger's integers
 _EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)
 _UNIT = Decimal(1).scaleb(-18)
