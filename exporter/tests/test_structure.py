@@ -125,6 +125,18 @@ def test_no_module_is_named_for_what_was_left_over():
     assert not names & VAGUE_NAMES
 
 
+def test_no_test_is_imported_by_another():
+    """What two of them need stands beside them, under a name of its own."""
+    imports = re.compile(r"^ *(?:from|import) [\w.]*\btest_\w+", re.MULTILINE)
+    found = {
+        path.relative_to(REPOSITORY).as_posix(): match[0]
+        for path in tracked()
+        if path.suffix == ".py"
+        for match in imports.finditer(path.read_text())
+    }
+    assert found == {}
+
+
 def test_files_say_nothing_of_the_machine_or_the_making():
     found = defaultdict(list)
     for path in tracked():

@@ -7,7 +7,7 @@ from grafana import billimports, billjobs
 from grafana.billcharges import CHARGE, GROUP
 from grafana.tests.conftest import DASHBOARDS, panels, targets, variables
 from grafana.tests.pages import column_of, panel_of, query_of
-from grafana.tests.test_gpu_page import check, constant
+from grafana.tests.written import check, constant
 from prometheus.tests.promql import metrics, selectors
 
 from gputally.catalogue import LEDGER

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from grafana.tests.conftest import DASHBOARDS, panels, variables
 from grafana.tests.pages import column_of, query_of
-from grafana.tests.test_gpu_page import check, constant
+from grafana.tests.written import check, constant
 
 from gputally.model.budget import CREDITS, PARTS
 

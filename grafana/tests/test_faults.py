@@ -17,7 +17,7 @@ import trustme
 import yaml
 from grafana.absence import ABSENT
 from grafana.tests.conftest import PANELS, QUERIES
-from grafana.tests.test_live import ask, hurry, wait_for
+from grafana.tests.running import ask, hurry, wait_for
 from scripts.stack.processes import LOOPBACK, Command, Program, free_port
 from scripts.stack.stack import Stack
 

@@ -14,7 +14,7 @@ from grafana.compared import week
 from grafana.forecast import forecast, month_to_date
 from grafana.ledger import before
 from grafana.queries import select
-from grafana.tests.test_live import filled
+from grafana.tests.chosen import filled
 
 from gputally.report.questions import TEAM
 

@@ -3,18 +3,16 @@
 Prometheus' own tool answers the page's queries, of series that are written here.
 """
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from grafana import livecards
 from grafana.absence import ABSENT
 from grafana.page import Opening, page
 from grafana.panels import row
 from grafana.tests.conftest import DASHBOARDS, Json, targets
-from grafana.tests.test_live import filled
+from grafana.tests.written import check, constant
 
 from gputally.node.sources.nvml.abi import THROTTLE_REASONS
 
@@ -28,27 +26,6 @@ def card(metric: str, number: int = 0, **more: str) -> str:
     return f'{metric}{{{PLACE}, gpu="{number}", uuid="u{number}"{labels}}}'
 
 
-def check(folder: Path, query: str, series: dict[str, str], answer: dict[str, float]) -> None:
-    """Fail unless the query, asked after two minutes of these series, has exactly this answer."""
-    test = {
-        "interval": "5s",
-        "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "promql_expr_test": [
-            {
-                "expr": filled(query),
-                "eval_time": "2m",
-                "exp_samples": [{"labels": labels, "value": value} for labels, value in answer.items()],
-            }
-        ],
-    }
-    file = folder / "asked.yml"
-    file.write_text(yaml.safe_dump({"evaluation_interval": "15s", "tests": [test]}))
-    done = subprocess.run(
-        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def query_of(title: str, letter: str = "A") -> str:
     (found,) = (
         target["expr"]
@@ -57,10 +34,6 @@ def query_of(title: str, letter: str = "A") -> str:
     )
     assert isinstance(found, str)
     return found
-
-
-def constant(value: float) -> str:
-    return f"{float(value)}+0x30"
 
 
 def test_the_limit_in_force_is_told_and_where_there_is_none_that_which_is_set(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from grafana.tests.chosen import filled
 from grafana.tests.conftest import DASHBOARDS, targets
-from grafana.tests.test_live import filled
 
 MINUTE = 4  # samples
 KEPT = 5 * MINUTE  # an agent keeps a job's series after its end

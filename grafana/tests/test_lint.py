@@ -11,8 +11,8 @@ import promql_parser
 import pytest
 from grafana.queries import OF_SITE, is_folded
 from grafana.tests.conftest import QUERIES, Json, targets, variables
+from prometheus.tests.levels import LEVELS
 from prometheus.tests.promql import bare_counters, matchers, metrics, nodes, parse, selectors
-from prometheus.tests.test_rules import LEVELS
 
 from gputally.catalogue import BY_NAME
 

@@ -13,43 +13,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from pathlib import Path
 
 import psutil
 import pytest
 import requests
-from grafana.tests.conftest import DASHBOARDS, PANELS, QUERIES, Json, variables
+from grafana.tests.chosen import VARIABLES, filled
+from grafana.tests.conftest import DASHBOARDS, PANELS, QUERIES, variables
 from grafana.tests.onlyfaults import ONLY_WITH_FAULTS
+from grafana.tests.running import ask, hurry, series, wait_for
 from prometheus.tests.promql import metrics
 from scripts.stack.processes import get
 from scripts.stack.stack import Stack
 
 from tests.report.answering import Answer, Speaker
-
-VARIABLES = {
-    "$__rate_interval": "15s",
-    "$__interval": "1m",
-    "$__interval_ms": "60000",
-    "$__range": "5m",
-    "$__range_s": "300",
-    "$cluster": ".*",
-    "$job": ".+",
-    "$instance": ".+",
-    "$team": ".*",
-    "$user": ".*",
-    "$top_user": ".+",
-    "$model": ".*",
-    "$currency": "USD",
-    "$gpu": ".+",
-    "$job_id": ".+",
-    "$memory": ".*",
-    "$card": ".+",
-    "$provider": ".+",
-    "$region": ".*",
-    "$price_tier": ".+",
-    "$host_tier": ".+",
-}
-
 
 # What not every machine can tell, and why; asked of series that are written down in test_gpu_page.py.
 NOT_EVERYWHERE = {
@@ -68,22 +44,6 @@ def yesterdays(port: int) -> Answer:
 
 def _day_before(found: "re.Match[str]") -> str:
     return f'day="{date.fromisoformat(found[1]) - timedelta(days=1)}"'
-
-
-def hurry(stack: Stack) -> None:
-    """Evaluate the rules of minutes and hours every second."""
-    file = stack.folder / "etc" / "prometheus" / "prometheus.yml"
-    copies = stack.folder / "etc" / "rules"
-    copies.mkdir()
-    for rules in (Path(__file__).parents[2] / "prometheus" / "rules").glob("*.yml"):
-        quick = re.sub(r"^    interval: \w+$", "    interval: 1s", rules.read_text(), flags=re.MULTILINE)
-        # The mean of a week reads a sample each quarter of an hour: the first of them cannot be waited for.
-        quick = quick.replace("[7d:15m]", "[1h:10s]")
-        (copies / rules.name).write_text(quick)
-    file.write_text(
-        re.sub(r"^- \S+/rules/\*\.yml$", f"- {copies}/*.yml", file.read_text(), flags=re.MULTILINE)
-    )
-    assert f"- {copies}/*.yml" in file.read_text()
 
 
 def end_a_job() -> None:
@@ -139,35 +99,6 @@ def prometheus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         stack.stop()
         if yesterday:
             yesterday.stop()
-
-
-def wait_for(url: str, expression: str, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not series(url, expression):
-        assert time.monotonic() < deadline, expression
-        time.sleep(0.2)
-
-
-def filled(text: str) -> str:
-    """With everything chosen that there is."""
-    text = text.replace('job_id="$job_id"', 'job_id=~"$job_id"')  # one of them on the page, any here
-    longest_first = sorted(VARIABLES.items(), key=lambda one: -len(one[0]))  # $job_id before $job
-    for variable, value in longest_first:
-        text = text.replace(variable, value)
-    return text
-
-
-def ask(url: str, expression: str) -> list[Json]:
-    """The series that the expression gives at this moment."""
-    answer = requests.get(f"{url}/api/v1/query", params={"query": filled(expression)}, timeout=10).json()
-    assert answer["status"] == "success", (expression, answer)
-    found: list[Json] = answer["data"]["result"]
-    return found
-
-
-def series(url: str, expression: str) -> int:
-    """How many there are."""
-    return len(ask(url, expression))
 
 
 def await_one(url: str, ratio: str) -> None:

@@ -8,7 +8,7 @@ from grafana import gscore, providers
 from grafana.offers import CARD, OFFER, PROVIDER
 from grafana.tests.conftest import DASHBOARDS, Json, panels, targets, variables
 from grafana.tests.pages import column_of, query_of
-from grafana.tests.test_gpu_page import check, constant
+from grafana.tests.written import check, constant
 from grafana.variables import HIGHEST_USD
 from prometheus.tests.promql import metrics, selectors
 

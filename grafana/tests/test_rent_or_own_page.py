@@ -6,7 +6,7 @@ import pytest
 from grafana.absence import ABSENT
 from grafana.tests.conftest import DASHBOARDS, panels, targets, variables
 from grafana.tests.pages import column_of, query_of, said
-from grafana.tests.test_gpu_page import check, constant
+from grafana.tests.written import check, constant
 from prometheus.tests.promql import metrics
 
 PAGE = DASHBOARDS["gputally-rent-or-own"]

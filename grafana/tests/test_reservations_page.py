@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from grafana.tests.conftest import DASHBOARDS, targets
 from grafana.tests.pages import column_of, query_of, said
-from grafana.tests.test_gpu_page import check, constant
+from grafana.tests.written import check, constant
 from prometheus.tests.promql import metrics
 
 from gputally.catalogue import RESERVATIONS

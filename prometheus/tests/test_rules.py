@@ -6,6 +6,7 @@ from pathlib import Path
 import promql_parser
 import pytest
 from prometheus.tests.conftest import ALERTS, PROMETHEUS, RULES, Rule
+from prometheus.tests.levels import LEVELS
 from prometheus.tests.promql import bare_counters, leftmost, matchers, metrics, nodes, parse, selectors
 
 from gputally.catalogue import FAMILIES
@@ -17,33 +18,6 @@ MANUAL = PROMETHEUS.parent / "docs" / "rules.md"
 SCRAPE_SECONDS = 15
 HEARTBEAT = "vector(1)"  # fires always, and its silence is the alarm
 
-# What a level keeps; None keeps all that the target is labelled with.
-LEVELS = {
-    "gpu": None,
-    "instance": None,
-    "instance_uuid": ("cluster", "instance", "uuid"),
-    "uuid": ("cluster", "uuid"),
-    "job_id": ("cluster", "job_id"),
-    "job_id_names": ("cluster", "job_id", "user", "team", "job_name", "model", "scheduler"),
-    "team_user_model": ("cluster", "team", "user", "model"),
-    "consumer": ("cluster", "team", "user"),
-    "team": ("cluster", "team"),
-    "host": ("cluster", "instance"),
-    "host_team": ("cluster", "instance", "team"),
-    "model": ("cluster", "model"),
-    "cluster": ("cluster",),
-    "provider": ("cluster", "provider"),
-    "offer": ("cluster", "provider", "card", "price_tier", "host_tier", "region"),
-    "card_provider": ("cluster", "card", "provider", "price_tier", "host_tier"),
-    "card": ("cluster", "card"),
-    "machine": ("cluster", "machine"),
-    "holder": ("cluster", "machine", "instance", "gpu", "uuid", "user", "holder"),
-    "reservation": ("cluster", "machine", "reservation", "team"),
-    "reservation_gpu": ("cluster", "machine", "instance", "gpu", "uuid", "reservation", "team"),
-    "reservation_user": ("cluster", "machine", "instance", "gpu", "uuid", "reservation", "team", "user"),
-    "charge": ("cluster", "provider", "card", "team"),
-    "rental": ("cluster", "rental", "team", "provider", "card", "price_tier", "host_tier"),
-}
 # What a figure may be divided by at any level.
 FINER = (
     *("currency", "tariff", "reason", "day", "state", "alert"),

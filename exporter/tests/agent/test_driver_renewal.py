@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load
+from tests.agent.upgrading import install, version
 from tests.fakenvml import Constant, Process, Square, build
 
 if TYPE_CHECKING:
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     from tests.fakenvml import FakeNvml
 
 LIST = "nvmlDeviceGetComputeRunningProcesses_v3"
-
-
-def version(scrape: Scrape) -> str | None:
-    """Version of the driver that is read."""
-    return scrape.label("gpu_driver_info", "driver_version")
 
 
 @pytest.mark.fault("driver-blocks-reset")
@@ -102,7 +98,7 @@ def test_a_driver_upgraded_underneath_is_taken_up_when_it_can_be_and_by_the_same
     tries = fake_nvml.calls("nvmlInitWithFlags")
     with running.watch() as watch:
         # As after an unattended upgrade: a process started now could not open the driver until the next boot.
-        _install(build(tmp_path / "newer", version="590.2"), installed)
+        install(build(tmp_path / "newer", version="590.2"), installed)
         running.until(lambda: fake_nvml.calls("nvmlInitWithFlags") > tries, timeout=12.0, what="a trial")
         tried_at = samples(running.scrape())
         running.wait_until(lambda s: samples(s) > tried_at + 5)
@@ -123,7 +119,7 @@ def test_a_driver_upgraded_underneath_is_taken_up_when_it_can_be_and_by_the_same
     for gpu in gpus:
         assert (counted_mj(after, gpu) or 0) >= (counted_mj(before, gpu) or 0)
     with running.watch() as watch:
-        _install(fake_nvml.library, installed)
+        install(fake_nvml.library, installed)
         fake_nvml.raw.kernel_version = b""
         running.until(lambda: mismatches(running) > 0, timeout=12.0, what="the next change is noticed")
         noticed_at = samples(running.scrape())
@@ -144,13 +140,6 @@ def mismatches(running: RunningAgent) -> float:
     """How often it was noticed that the library does not fit."""
     found = running.scrape().series("gputally_sample_errors_total", reason="version_mismatch")
     return sum(found.values())
-
-
-def _install(library: Path, where: Path) -> None:
-    """As a package manager does: a new file takes the old one's place; who has that open keeps it."""
-    new = where.with_suffix(".dpkg-new")
-    shutil.copy(library, new)
-    new.replace(where)
 
 
 @pytest.mark.fault("driver-crashes")

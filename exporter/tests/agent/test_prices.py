@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agent.metering import add_idle, assert_exact, is_up, load
-from tests.agent.test_driver_renewal import _install, version
+from tests.agent.upgrading import install, version
 from tests.fakenvml import Constant, build
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_a_bad_file_of_prices_is_no_end_of_metering_when_the_process_is_to_be_re
     running = agent(f"--config.file={file}", env={"LD_LIBRARY_PATH": str(folder)})
     load(running, [gpu], Constant(500))
     prices.write_text("not prices\n")
-    _install(build(tmp_path / "newer", version="590.2"), installed)
+    install(build(tmp_path / "newer", version="590.2"), installed)
     fake_nvml.raw.kernel_version = b"590.2"
     running.until(lambda: bool(running.lines("not starting afresh", "prices.csv")), timeout=30)
     scrape = running.scrape()

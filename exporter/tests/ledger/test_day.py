@@ -16,12 +16,18 @@ import pytest
 
 from tests.ledger import answers
 from tests.ledger.alternatives import Asking
-from tests.ledger.answers import DAY_S, Answer
+from tests.ledger.answers import DAY_S
 from tests.ledger.days import BEFORE_S, full_day
 from tests.ledger.play import LOST, SCRAPE_S, Play
+from tests.ledger.tolerated import (
+    METERED_PERCENT,
+    assert_bands_true,
+    assert_true,
+    is_band,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.ledger.play import Played
@@ -30,8 +36,6 @@ TICK_S = 10
 DAY = "2025-06-17"
 UNTIL_S = BEFORE_S + DAY_S + 600
 FROM_S = UNTIL_S - DAY_S
-METERED_PERCENT, INTEGRATED_PERCENT = 0.05, 0.5
-BAND_PERCENT = 0.1  # of all energy
 
 
 @pytest.fixture(scope="module")
@@ -40,37 +44,6 @@ def day(fake_nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     played = Play(full_day(TICK_S), tmp_path_factory.mktemp("day"), fake_nvml_library).run()
     yield played
     played.prometheus.stop()
-
-
-def assert_true(found: Iterable[Answer], least: int) -> None:
-    """Every figure is as near to the truth as promised."""
-    found = list(found)
-    wrong = [str(answer) for answer in found if not abs(answer.error_percent) <= _tolerated(answer)]
-    assert not wrong, "\n".join(wrong)
-    assert len(found) >= least
-
-
-def _tolerated(answer: Answer) -> float:
-    return METERED_PERCENT if answer.metered else INTEGRATED_PERCENT
-
-
-def is_band(answer: Answer) -> bool:
-    return answer.what.startswith("energy by")
-
-
-def assert_bands_true(found: Iterable[Answer], least: int) -> None:
-    """As a part of all energy.
-
-    What is between the last scrape and the end of the range, increase() guesses by the average of the whole
-    range; but there a band holds, or it does not.
-    """
-    found = list(found)
-    energy = {answer.who: answer.true for answer in found if answer.what == "energy"}
-    bands = [answer for answer in found if is_band(answer)]
-    for answer in bands:
-        off_percent = abs(answer.found - answer.true) / energy[answer.who] * 100
-        assert off_percent <= max(BAND_PERCENT, _tolerated(answer) - METERED_PERCENT), answer
-    assert len(bands) >= least
 
 
 def test_the_day_was_as_bad_as_told(day: Played) -> None:

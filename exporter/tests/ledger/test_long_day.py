@@ -10,7 +10,7 @@ from tests.ledger import answers
 from tests.ledger.days import BEFORE_S, HOUR, long_day
 from tests.ledger.play import Play
 from tests.ledger.prices import SECOND_NS, on_the_wall
-from tests.ledger.test_day import assert_bands_true, assert_true, is_band
+from tests.ledger.tolerated import assert_bands_true, assert_true, is_band
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

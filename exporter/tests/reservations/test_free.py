@@ -9,7 +9,7 @@ from gputally.config.overlaps import conflicts
 from gputally.model.reservation import Book, Policy
 from gputally.site.reservations.free import slots
 from tests.reservations.booking import HOUR_NS, T0_NS, reservation
-from tests.reservations.test_overlaps import GPUS, INVENTORY, bookings, fits
+from tests.reservations.fitting import GPUS, INVENTORY, bookings, fits
 
 
 def taken(book, slot, start_ns, end_ns):

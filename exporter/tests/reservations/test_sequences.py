@@ -10,7 +10,7 @@ from gputally.model.reservation import Reservation
 from gputally.site.reservations import changes
 from gputally.site.reservations.changes import RefusedError
 from tests.reservations.booking import HOUR_NS, T0_NS, at
-from tests.reservations.test_overlaps import INVENTORY, fits
+from tests.reservations.fitting import INVENTORY, fits
 
 BEGUN = """\
 # ours

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from scripts.recorded_market import RecordedMarket
 
 from tests.agent.preload import Preload, preload, preload_library
-from tests.report.answering import Answer, Seen, Speaker, speaking
+from tests.report.answering import Answer
+from tests.site.providers import providers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.agent.watching import Scrape
@@ -37,36 +34,6 @@ DECLARED = """
 rentals: [{name: training, team: nlp, provider: lambda, card: h100-sxm5-80gb, gpus: 4, usd_per_gpu_hour: 9}]
 plans: [{name: sweep, gpus: 1, card: h100-sxm5-80gb, hours: 10, target_usd: 900}]
 """
-
-
-class Providers:
-    """Recordings behind one address, and what is said instead; `held` ones do not answer until the end."""
-
-    def __init__(self) -> None:
-        self.recorded = RecordedMarket(clock=lambda: 0.0)
-        self.instead: dict[str, Answer] = {}
-        self.held: set[str] = set()
-        self.over = threading.Event()
-
-    def answer(self, seen: Seen) -> Answer:
-        name = seen.path.split("/")[1]
-        if name in self.held:
-            self.over.wait(60)
-        if name in self.instead:
-            return self.instead[name]
-        status, content = self.recorded.reply(seen.method, seen.path, seen.body)
-        return Answer(status, json.dumps(content).encode())
-
-
-@contextmanager
-def providers() -> Iterator[tuple[Providers, Speaker]]:
-    found = Providers()
-    with speaking(found.answer) as server:
-        try:
-            yield found, server
-        finally:
-            found.over.set()
-            found.recorded.stop()
 
 
 def configured(file: Path, url: str, minutes: int = 10, *others: str, rest: str = DECLARED) -> None:

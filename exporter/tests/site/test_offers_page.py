@@ -15,8 +15,8 @@ import pytest
 
 from gputally.site.market.listing import parse_listing
 from tests.cli.command import gputally
+from tests.site.providers import providers
 from tests.site.running import RunningSite
-from tests.site.test_market_agent import providers
 
 Site = Callable[..., RunningSite]
 CONFIG = """

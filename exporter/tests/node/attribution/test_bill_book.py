@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gputally.node.attribution.book import Book, Caps
 from gputally.node.attribution.parties import Share, Split
 from gputally.tariff import MONEY_UNITS, Priced, Rate
+from tests.node.attribution.bills import DAY, RATES, all_zero, share
 from tests.node.attribution.bookrig import NOW, Rig, round_trip, sighting
-from tests.node.attribution.test_bill import DAY, RATES, all_zero, share
 
 if TYPE_CHECKING:
     from gputally.model import Ledger

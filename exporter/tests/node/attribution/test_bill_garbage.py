@@ -9,9 +9,9 @@ import pytest
 from gputally.node.attribution.bookjson import MOST_UNITS
 from gputally.node.attribution.parties import Split
 from gputally.tariff import Priced
+from tests.node.attribution.bills import DAY, NIGHT
 from tests.node.attribution.bookrig import INDEX, Rig, closed, opened, round_trip, series, share, sighting
 from tests.node.attribution.garbage import NONSENSE, changed, meters_on, paths, without
-from tests.node.attribution.test_bill import DAY, NIGHT
 
 BILL_OF_A_JOB, BILL_OF_A_TEAM = 6, 6  # places in their rows
 

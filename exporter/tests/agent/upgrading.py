@@ -1,0 +1,23 @@
+"""A driver that is upgraded underneath: its library is replaced, and its version is looked at."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.agent.running import Scrape
+
+
+def version(scrape: Scrape) -> str | None:
+    """Version of the driver that is read."""
+    return scrape.label("gpu_driver_info", "driver_version")
+
+
+def install(library: Path, where: Path) -> None:
+    """As a package manager does: a new file takes the old one's place; who has that open keeps it."""
+    new = where.with_suffix(".dpkg-new")
+    shutil.copy(library, new)
+    new.replace(where)
