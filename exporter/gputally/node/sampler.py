@@ -12,17 +12,16 @@ from queue import Empty, SimpleQueue
 from gputally.config.tariff import SiteDeclaration
 from gputally.config.teams import TeamRule
 from gputally.model import Clock, HostCounters, Instant, SelfReport, Snapshot, TariffReport, WebReport
-from gputally.node.crew import SLOW_SECONDS, Crew, Post, ReadResult
-from gputally.node.health import Health, sentence_of, word_of
+from gputally.node.crew import SLOW_SECONDS, Crew
+from gputally.node.health import Health
 from gputally.node.hostwatch import HostWatch
+from gputally.node.intake import Intake
 from gputally.node.jobs import Jobs
-from gputally.node.labels import clean_texts
 from gputally.node.occupants import Asked, Occupants
 from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
-from gputally.node.roster import SUSPENDED, Roster
+from gputally.node.roster import Roster
 from gputally.node.session import Phase, Session
-from gputally.node.sources.protocol import SourceError, VersionMismatch
 from gputally.node.worker import Outcome, see_off
 from gputally.tariff import Schedule
 
@@ -67,8 +66,8 @@ class Sampler:
         self.lists_off = lists_off  # the driver's lists of processes are not read, because of crashes
         self.regroup = regroup or (lambda _teams: None)  # other rules of teams, from any thread
         self._occupants = Occupants(processes, jobs, self._health, kubelet, lists_off=lists_off)
+        self._intake = Intake(session, crew, roster, self._occupants, self._health)
         self._host = HostWatch(host, outcomes, clock, self._health) if host is not None else None
-        self._looked_at: Instant | None = None
         self._schedule: Schedule | None = None  # that holds from the next tick on
         self._samples = self._gaps = 0
         self._stop = threading.Event()
@@ -152,7 +151,7 @@ class Sampler:
             self._wait(began)
         self._drain()
         now = self._clock()
-        self._look_around(now)
+        self._intake.look_around(now, self.interval_seconds)
         self._occupants.end(self._roster, now)
         if self._figures_at is None or now.seconds_since(self._figures_at) >= SLOW_SECONDS:
             self._figures, self._figures_at = {}, now
@@ -193,77 +192,13 @@ class Sampler:
         if outcome.worker is self.session.scout:
             self.session.handle(outcome)
             self._roster.epoch = self.session.epoch
-            self._update_presence(outcome.finished)
+            self._intake.present(outcome.finished)
         elif self._host is not None and outcome.worker is self._host.worker:
             self._host.handle(outcome)
             if self._host.figures is not None:
                 self._persistence.host_joules.update(self._host.figures.energy_joules)
         elif (post := self._crew.take(outcome)) is not None:
-            self._handle_read(post, outcome)
-
-    def _handle_read(self, post: Post, outcome: Outcome) -> None:
-        result, error = outcome.value, outcome.error
-        if isinstance(result, ReadResult):
-            try:
-                self._integrate(post, result, outcome.finished)
-            except Exception as bug:  # noqa: BLE001 - costs this GPU, not the others and not the tick
-                error = bug
-        if error is None:
-            self._health.read(outcome.seconds)
-            return
-        reason = word_of(error)
-        if reason == SUSPENDED:
-            self._health.read(outcome.seconds)  # asleep is no fault
-        else:
-            self._health.count(self._source_name, reason)
-            self._health.read(outcome.seconds, reason)
-        if isinstance(error, VersionMismatch):
-            self.session.renew_process = str(error)
-        xids = error.new_xids if isinstance(error, SourceError) else ()
-        for uuid in post.reader.uuids:
-            self._roster.down(uuid, reason, outcome.finished, sentence_of(error), xids)
-
-    def _integrate(self, post: Post, result: ReadResult, finished: Instant) -> None:
-        for uuid, description in result.descriptions.items():
-            if (entry := self._roster.entry(uuid)) is not None:
-                entry.description = clean_texts(description)
-        for uuid in post.reader.uuids:
-            if (reading := result.readings.get(uuid)) is None:
-                self._roster.down(uuid, "no_reading", finished)
-                continue
-            for why in reading.failed.values():
-                self._health.count(self._source_name, why)
-            tick, entry = self._roster.took(uuid, reading, result.at), self._roster.entry(uuid)
-            if tick is not None and entry is not None:
-                self._occupants.took(entry, tick, result.at)
-
-    def _look_around(self, now: Instant) -> None:
-        """Mark those whose call is overdue; ask for a fresh start when nobody answers."""
-        self._update_presence(now)
-        hung, choice = self.session.hangs(now), self.session.choice
-        pause, self._looked_at = now.seconds_since(self._looked_at or now), now
-        # After a long pause (a freezer, a suspended machine) it was not the calls that stood still.
-        if choice is not None and pause <= self.interval_seconds + choice.deadline_seconds:
-            late = self._crew.overdue(now, choice.deadline_seconds)
-            for uuid in (uuid for post in late for uuid in post.reader.uuids):
-                entry = self._roster.entry(uuid)
-                if entry is not None and entry.present and (entry.up or entry.reason != "timeout"):
-                    self._health.count(choice.name, "timeout")
-                self._roster.down(uuid, "timeout", now)
-            trouble = "" if self.session.phase is Phase.OPEN else self.session.reason
-            self._health.judge(choice.name, trouble or ("timeout" if late or hung else ""))
-        elif hung:
-            self._health.note("source", 0.0, "timeout")
-        if self.session.phase is Phase.OPEN and self._roster.all_down:
-            self.session.reopen(now)
-        elif self._roster.any_up:
-            self.session.well()
-
-    def _update_presence(self, now: Instant) -> None:
-        if self.session.phase is Phase.OPEN:
-            self._roster.present(self.session.gpus, now, "gone")
-        else:
-            self._roster.present((), now, self.session.reason)
+            self._intake.took(post, outcome)
 
     def _save(self, now: Instant, *, final: bool = False) -> None:
         ledger = self._occupants.to_json()
@@ -272,10 +207,6 @@ class Sampler:
 
     def _look_at_self(self) -> None:
         self._figures = self._own_figures()
-
-    @property
-    def _source_name(self) -> str:
-        return self.session.choice.name if self.session.choice is not None else "source"
 
     def _snapshot(self, now: Instant) -> Snapshot:
         tariff = self._roster.schedule.tariff
