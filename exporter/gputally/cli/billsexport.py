@@ -9,7 +9,7 @@ from typing import IO, Any
 import click
 
 from gputally.cli.ledgerflags import FROM, WHERE, Day, reading, today, told
-from gputally.cli.reportflags import given
+from gputally.cli.shapeflags import given
 from gputally.cli.values import GivenPath
 from gputally.model.clock import system_clock
 from gputally.site.ledger.history import MOST_REVISIONS, TooManyRevisions, openmetrics

@@ -10,7 +10,7 @@ from gputally.cli.billswords import COLUMNS as BILL_COLUMNS
 from gputally.cli.billswords import posted_rows
 from gputally.cli.ledgerflags import WHERE, one_line, reading, told
 from gputally.cli.printing import write
-from gputally.cli.reportflags import SHAPE, TABLE_ROWS, given
+from gputally.cli.shapeflags import SHAPE, given, limit_of
 from gputally.model.clock import NS_PER_SECOND, system_clock
 from gputally.site.ledger.forgetting import NothingToForget, PastImport
 from gputally.site.ledger.forgetting import forget as forget_import
@@ -38,11 +38,8 @@ def imports(**flags: Any) -> None:  # noqa: ANN401 - click's own
     found = told(flags["ledger_file"], flags["config_file"])
     with reading(found.path) as ledger, ledger.faults():
         rows = [_row(one) for one in past_imports(ledger)]
-    limit = flags["limit"]
-    if limit is None:
-        limit = TABLE_ROWS if flags["form"] == "table" else 0
     listed = Listed("bills imports", f"imports: {len(rows)}", COLUMNS, rows, (), {}, ("sha256",))
-    write("bills imports", listed, flags["form"], flags["page"], limit)
+    write("bills imports", listed, flags["form"], flags["page"], limit_of(flags))
 
 
 def _row(one: PastImport) -> Row:

@@ -12,9 +12,8 @@ import click
 
 from gputally.cli.billswords import listed
 from gputally.cli.ledgerflags import WHERE, Told, one_line, told
-from gputally.cli.marketflags import form
 from gputally.cli.printing import write
-from gputally.cli.reportflags import given
+from gputally.cli.shapeflags import form, given, several
 from gputally.cli.values import GivenPath
 from gputally.config.bills import BillSettings
 from gputally.model.clock import system_clock
@@ -42,12 +41,11 @@ _USAGE = 2
         default="effective",
         show_default=True,
     ),
-    click.option(
+    several(
         "--category",
         "categories",
-        help="Rows of this ChargeCategory of FOCUS. May be given several times.",
+        text="Rows of this ChargeCategory of FOCUS.",
         type=click.Choice(CATEGORIES),
-        multiple=True,
         default=["usage"],
         show_default=True,
     ),
@@ -58,7 +56,7 @@ _USAGE = 2
     click.option("--again", help="Take a file that was imported before what is there now.", is_flag=True),
     click.option("--shorter", help="Take a bill that ends before the one that is there.", is_flag=True),
     click.option("--dry-run", help="Say what would become of it, and change nothing.", is_flag=True),
-    form("What became of it"),
+    form("What became of it for people or for programs."),
 )
 def import_(**flags: Any) -> None:  # noqa: ANN401 - click's own
     """Import bills: CSV by FOCUS 1.0 to 1.4, or plain rows `date,provider,gpu_type,cost[,team]`, CSV or JSON.

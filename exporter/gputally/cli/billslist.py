@@ -10,7 +10,8 @@ import click
 from gputally.cli.billswords import amounts, total
 from gputally.cli.ledgerflags import FROM, TO, WHERE, reading, told
 from gputally.cli.printing import write
-from gputally.cli.reportflags import SHAPE, TABLE_ROWS, by, given
+from gputally.cli.reportflags import by
+from gputally.cli.shapeflags import SHAPE, given, limit_of, only
 from gputally.model.account import Charge
 from gputally.site.ledger.bills import charges
 from gputally.site.ledger.sums import KEYS, NoRate, Sum, in_currency, sums
@@ -27,21 +28,15 @@ COLUMNS = (
 )
 
 
-def _only(name: str, text: str) -> Any:  # noqa: ANN401 - click's own
-    return click.option(
-        f"--{name}", f"only_{name}", help=f"{text} May be given several times.", multiple=True
-    )
-
-
 @click.command("list")
 @given(
     *WHERE,
     FROM,
     TO,
     by("provider,gpu,team", *KEYS),
-    _only("provider", "Only this provider."),
-    _only("gpu", "Only this GPU, such as h100-sxm5-80gb."),
-    _only("team", "Only this team."),
+    only("provider", "Only this provider."),
+    only("gpu", "Only this GPU, such as h100-sxm5-80gb."),
+    only("team", "Only this team."),
     click.option("--currency", help="Everything in this currency, by market.rates of --config.file."),
     *SHAPE,
 )
@@ -60,10 +55,7 @@ def list_(**flags: Any) -> None:  # noqa: ANN401 - click's own
             if _matches(flags["only_provider"], one.provider) and _matches(flags["only_gpu"], one.gpu_type)
         )
         rows = _summed(chosen, flags["by"], flags["currency"], rates)
-    limit = flags["limit"]
-    if limit is None:
-        limit = TABLE_ROWS if flags["form"] == "table" else 0
-    write("bills list", _listed(rows, flags), flags["form"], flags["page"], limit)
+    write("bills list", _listed(rows, flags), flags["form"], flags["page"], limit_of(flags))
 
 
 def _matches(wanted: tuple[str, ...], value: str) -> bool:

@@ -9,6 +9,8 @@ import click
 
 from gputally.cli.ledgerflags import WHERE, told
 from gputally.cli.options import combine
+from gputally.cli.reportflags import since
+from gputally.cli.shapeflags import form, only
 from gputally.cli.values import GivenPath
 from gputally.config.settings import NodeSettings
 from gputally.config.strict import parse
@@ -44,43 +46,18 @@ IMPORTED = (
         callback=lambda _context, _parameter, text: tuple(filter(None, map(str.strip, text.split(",")))),
         default="",
     ),
-    click.option(
-        "--format",
-        "form",
-        help="For people or for programs.",
-        default="table",
-        show_default=True,
-        type=click.Choice(["table", "json"]),
-    ),
+    form(forms=("table", "json")),
 )
 MATCHED = ("provider", "team", "user", "model", "status")
-_ABOUT = {
-    "provider": "Only of this cluster or provider.",
-    "team": "Only of this team.",
-    "user": "Only of this user.",
-    "model": "Only of this model.",
-}
 ONLY = (
-    *(
-        click.option(f"--{name}", f"only_{name}", help=f"{text} May be given several times.", multiple=True)
-        for name, text in _ABOUT.items()
-    ),
-    click.option(
-        "--status",
-        "only_status",
-        help="Only what is or ended like this. May be given several times.",
-        multiple=True,
-        type=click.Choice(STATUSES),
-    ),
+    only("provider", "Only of this cluster or provider."),
+    only("team", "Only of this team."),
+    only("user", "Only of this user."),
+    only("model", "Only of this model."),
+    only("status", "Only what is or ended like this.", type=click.Choice(STATUSES)),
 )
 SPAN = (
-    click.option(
-        "--from",
-        "from_text",
-        help="Since when: 24h, 7d, today, yesterday, month, 2026-03, 2026-03-05, 2026-03-05T12:00.",
-        default="30d",
-        show_default=True,
-    ),
+    since("30d"),
     click.option("--to", "to_text", help="Until when; now if nothing is said.", default=""),
 )
 

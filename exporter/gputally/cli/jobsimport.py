@@ -11,7 +11,7 @@ import click
 from gputally.cli.jobflags import IMPORTED, LEDGER, Ways, ways
 from gputally.cli.jobwords import FORMS
 from gputally.cli.ledgerflags import one_line
-from gputally.cli.reportflags import given
+from gputally.cli.shapeflags import given
 from gputally.model.clock import NS_PER_SECOND, system_clock
 from gputally.site.ledger.jobfiles import HalfFile, JobFile, opened
 from gputally.site.ledger.jobs import Imported, Origin, put

@@ -11,7 +11,7 @@ from gputally.cli.jobflags import LEDGER, MATCHED, ONLY, SPAN, ways
 from gputally.cli.jobwords import LISTED
 from gputally.cli.ledgerread import runs_between
 from gputally.cli.printing import write
-from gputally.cli.reportflags import SHAPE, TABLE_ROWS, given
+from gputally.cli.shapeflags import SHAPE, given, limit_of
 from gputally.model.clock import NS_PER_SECOND, system_clock
 from gputally.model.elsewhere import Run
 from gputally.report.failures import WrongQuestion
@@ -28,10 +28,7 @@ def list_(**flags: Any) -> None:  # noqa: ANN401 - click's own
 
     Exit status: 0 a list, 1 the ledger cannot be read, 2 wrong usage.
     """
-    limit = flags["limit"]
-    if limit is None:
-        limit = TABLE_ROWS if flags["form"] == "table" else 0
-    write("jobs list", _listed(flags), flags["form"], flags["page"], limit)
+    write("jobs list", _listed(flags), flags["form"], flags["page"], limit_of(flags))
 
 
 def _listed(flags: Mapping[str, Any]) -> Listed:

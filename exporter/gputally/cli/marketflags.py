@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gputally.cli.shapeflags import several
 from gputally.cli.values import GivenPath
 from gputally.model.market import HOST_TIERS, PRICE_TIERS
 
@@ -77,37 +78,19 @@ FROM = (
         "--config.file", "Configuration of the agents, YAML; for --ask.", "GPUTALLY_CONFIG_FILE", type=_FILE
     ),
 )
-
-
-def _several(*flags: str, text: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own
-    return click.option(*flags, help=f"{text} May be given several times.", multiple=True, **more)
-
-
 WHICH = (
-    _several(
+    several(
         "--card",
         "--gpu",
         "cards",
         text="Only this card: h100-sxm5-80gb, a family such as h100, or a name that a provider uses.",
     ),
-    _several("--provider", "providers", text="Only this provider."),
-    _several("--region", "regions", text="Only there: DE, or a region or a word of one, such as us-west."),
-    _several("--price-tier", "price_tiers", text="Only at such prices.", type=click.Choice(PRICE_TIERS)),
-    _several("--host-tier", "host_tiers", text="Only such hosts.", type=click.Choice(HOST_TIERS)),
+    several("--provider", "providers", text="Only this provider."),
+    several("--region", "regions", text="Only there: DE, or a region or a word of one, such as us-west."),
+    several("--price-tier", "price_tiers", text="Only at such prices.", type=click.Choice(PRICE_TIERS)),
+    several("--host-tier", "host_tiers", text="Only such hosts.", type=click.Choice(HOST_TIERS)),
     click.option("--nvlink", help="Only with NVLink, where the provider says so.", is_flag=True),
 )
-
-
-def form(rows: str) -> Callable[[F], F]:
-    """`--format`, of rows of that kind."""
-    return click.option(
-        "--format",
-        "form",
-        help=f"{rows} for people or for programs.",
-        default="table",
-        show_default=True,
-        type=click.Choice(["table", "csv", "json"]),
-    )
 
 
 def cards_of(catalogue: "Catalogue", names: Iterable[str]) -> frozenset[str]:

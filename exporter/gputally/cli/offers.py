@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gputally.cli.marketflags import FROM, WHICH, Amount, cards_of, form
-from gputally.cli.reportflags import given
+from gputally.cli.marketflags import FROM, WHICH, Amount, cards_of
+from gputally.cli.shapeflags import PAGE, form, given, limit_of
 from gputally.site.market.search import ORDERS
 from gputally.tables.columns import Column, Row
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # nothing of it is needed to print --help
     from gputally.site.market.search import Found, Wanted
     from gputally.tables.listed import Listed
 
-TABLE_ROWS = 50
 COLUMNS = (
     Column("card", "CARD"),
     Column("provider", "PROVIDER"),
@@ -66,15 +65,8 @@ _MOST = Decimal(1_000_000)
         default="price",
         show_default=True,
     ),
-    click.option(
-        "--limit",
-        help=f"Rows of a page; 0: all. A table has {TABLE_ROWS} if nothing is said, CSV and JSON have all.",
-        type=click.IntRange(0, 1_000_000),
-    ),
-    click.option(
-        "--page", help="Which page.", type=click.IntRange(1, 1_000_000), default=1, show_default=True
-    ),
-    form("Offers"),
+    *PAGE,
+    form("Offers for people or for programs."),
     *FROM,
 )
 def offers(**flags: Any) -> None:  # noqa: ANN401 - click's own
@@ -87,10 +79,7 @@ def offers(**flags: Any) -> None:  # noqa: ANN401 - click's own
 
     listing, catalogue, source, failures = find_listing(flags)
     listed = _listed(flags, listing, catalogue, source, failures)
-    limit = flags["limit"]
-    if limit is None:
-        limit = TABLE_ROWS if flags["form"] == "table" else 0
-    write("offers", listed, flags["form"], flags["page"], limit)
+    write("offers", listed, flags["form"], flags["page"], limit_of(flags))
 
 
 def _listed(

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gputally.cli.marketflags import FROM, WHICH, form
+from gputally.cli.marketflags import FROM, WHICH
 from gputally.cli.offers import exact, wanted_of
 from gputally.cli.planflags import NEED, OWN, plan_of
-from gputally.cli.reportflags import given
+from gputally.cli.shapeflags import form, given
 from gputally.tables.columns import Column, Row
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
@@ -56,7 +56,7 @@ _NOT_IN_TABLE = ("kind", "fixed_usd", "offer_ids")
         default=OPTIONS,
         show_default=True,
     ),
-    form("Options"),
+    form("Options for people or for programs."),
     *FROM,
 )
 def plan(**flags: Any) -> None:  # noqa: ANN401 - click's own

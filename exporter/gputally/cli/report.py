@@ -17,13 +17,11 @@ from gputally.cli.reportflags import (
     PRICE,
     RANGE,
     REACH,
-    SHAPE,
-    TABLE_ROWS,
     TOLD,
     WHO,
     by,
-    given,
 )
+from gputally.cli.shapeflags import SHAPE, form, given, limit_of
 from gputally.model.clock import NS_PER_SECOND, system_clock
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
@@ -137,14 +135,7 @@ def waste(**flags: Any) -> None:  # noqa: ANN401 - as above
     click.option("--team", "team", help="Whose.", required=True),
     *PERIOD,
     CONFIG,
-    click.option(
-        "--format",
-        "form",
-        help="For people, for programs, or a page to be printed.",
-        default="table",
-        show_default=True,
-        type=click.Choice(["table", "csv", "json", "html"]),
-    ),
+    form("For people, for programs, or a page to be printed.", ("table", "csv", "json", "html")),
     *REACH[:-1],
 )
 def statement(**flags: Any) -> None:  # noqa: ANN401 - as above
@@ -162,7 +153,7 @@ def budgets(**flags: Any) -> None:  # noqa: ANN401 - as above
     from gputally.cli.statement import list_budgets  # noqa: PLC0415
 
     listed = _told(lambda: list_budgets(_books(flags), flags))
-    write("report", listed, flags["form"], flags["page"], _limit(flags))
+    write("report", listed, flags["form"], flags["page"], limit_of(flags))
 
 
 def _books(flags: Flags) -> "Books":
@@ -181,7 +172,7 @@ def _write(flags: Flags, make: Make) -> None:
     from gputally.cli.printing import tell, turn  # noqa: PLC0415 - as above
     from gputally.report.shown import FORMS  # noqa: PLC0415
 
-    sheet = turn(_told(lambda: _sheet(flags, make)), flags["page"], _limit(flags))
+    sheet = turn(_told(lambda: _sheet(flags, make)), flags["page"], limit_of(flags))
     tell("report", FORMS[flags["form"]](sheet), flags["form"], sheet.notes)
 
 
@@ -202,11 +193,6 @@ def _sheet(flags: Flags, make: Make) -> "Sheet":
     for warning in server.warnings:
         sheet = sheet.noted(f"Prometheus warns: {warning}")
     return sheet
-
-
-def _limit(flags: Flags) -> int:
-    limit: int | None = flags["limit"]
-    return limit if limit is not None else TABLE_ROWS if flags["form"] == "table" else 0
 
 
 def _access(flags: Flags) -> "Access":

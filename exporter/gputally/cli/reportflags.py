@@ -1,17 +1,17 @@
-"""The flags of `gputally report`: how Prometheus is reached, which time, whose rows, in which form."""
+"""The flags of `gputally report`: how Prometheus is reached, which time, whose rows."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from gputally.cli.shapeflags import only
 from gputally.cli.values import Duration, GivenPath
 from gputally.model.clock import NS_PER_SECOND
 
 F = TypeVar("F", bound=Callable[..., Any])
 PASSWORD = "GPUTALLY_PROMETHEUS_PASSWORD"  # noqa: S105 - the name of the variable; there is no flag of it
 _FILE = GivenPath(dir_okay=False)
-TABLE_ROWS = 50
 
 
 def _reach(flag: str, text: str, name: str = "", **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own
@@ -44,32 +44,21 @@ REACH = (
     ),
     _reach("--timezone", "Time zone of days and hours; that of the site if none is given."),
 )
-SHAPE = (
-    click.option(
-        "--limit",
-        help=f"Rows of a page; 0: all. A table has {TABLE_ROWS} if nothing is said, CSV and JSON have all.",
-        type=click.IntRange(0, 1_000_000),
-    ),
-    click.option(
-        "--page", help="Which page.", type=click.IntRange(1, 1_000_000), default=1, show_default=True
-    ),
-    click.option(
-        "--format",
-        "form",
-        help="For people or for programs.",
-        default="table",
-        show_default=True,
-        type=click.Choice(["table", "csv", "json"]),
-    ),
-)
-RANGE = (
-    click.option(
+
+
+def since(default: str) -> Callable[[F], F]:
+    """`--from`, where nothing is said since then."""
+    return click.option(
         "--from",
         "from_text",
         help="Since when: 24h, 7d, today, yesterday, month, 2026-03, 2026-03-05, 2026-03-05T12:00.",
-        default="24h",
+        default=default,
         show_default=True,
-    ),
+    )
+
+
+RANGE = (
+    since("24h"),
     click.option(
         "--to",
         "to_text",
@@ -78,19 +67,11 @@ RANGE = (
         default="",
     ),
 )
-
-
-def _values(name: str, text: str) -> Callable[[F], F]:
-    return click.option(
-        f"--{name}", f"only_{name}", help=f"{text} May be given several times.", multiple=True
-    )
-
-
-CLUSTER = _values("cluster", "Only this cluster.")
+CLUSTER = only("cluster", "Only this cluster.")
 WHO = (
-    _values("team", "Only this team."),
-    _values("user", "Only this user."),
-    _values("model", "Only this model."),
+    only("team", "Only this team."),
+    only("user", "Only this user."),
+    only("model", "Only this model."),
 )
 TOLD = (
     click.option(
@@ -159,14 +140,3 @@ def by(default: str, *known: str) -> Callable[[F], F]:
     """`--by` with the columns that it may name."""
     text = f"What rows are grouped by: some of {', '.join(known)}."
     return click.option("--by", help=text, type=By(known), default=default, show_default=bool(default))
-
-
-def given(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Give a command options, in this order."""
-
-    def decorate(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate

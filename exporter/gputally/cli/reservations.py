@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gputally.cli.reportflags import SHAPE, TABLE_ROWS, given
+from gputally.cli.shapeflags import SHAPE, given, limit_of
 from gputally.cli.values import At, Duration, GivenPath, Moment
 from gputally.model.clock import NS_PER_SECOND, system_clock
 
@@ -167,10 +167,7 @@ def _read(file: Path) -> "Book":
 def _show(flags: Mapping[str, Any], listed: Any) -> None:  # noqa: ANN401 - its type is not loaded yet
     from gputally.cli.printing import write  # noqa: PLC0415 - as above
 
-    limit = flags["limit"]
-    if limit is None:
-        limit = TABLE_ROWS if flags["form"] == "table" else 0
-    write("reservations", listed, flags["form"], flags["page"], limit)
+    write("reservations", listed, flags["form"], flags["page"], limit_of(flags))
 
 
 def _change(file: Path, make: "Callable[[bytes, int], Changed]", done: str) -> None:
