@@ -11,8 +11,11 @@ from gputally.cli.values import At, Duration, GivenPath, Moment
 from gputally.model.clock import NS_PER_SECOND, system_clock
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
+    from datetime import tzinfo
+
     from gputally.model.reservation import Book
     from gputally.site.reservations.changes import Changed
+    from gputally.tables.listed import Listed
 
 _HOUR_NS = 3_600_000_000_000
 _LONGEST = Duration(NS_PER_SECOND, 3660 * 24 * _HOUR_NS)
@@ -26,6 +29,7 @@ FILE = click.option(
     show_default=True,
     show_envvar=True,
 )
+HOSTS = click.option("--host", "hosts", help="On this host; several times: on any of them.", multiple=True)
 ZONE = click.option(
     "--timezone",
     help="Time zone of the times that are shown.",
@@ -65,16 +69,15 @@ def check(path: Path | None, file: Path) -> int:
                  "them. Pending and active ones if none is given.", multiple=True,
                  type=click.Choice(["pending", "active", "completed", "cancelled", "all"])),
     click.option("--team", "teams", help="Of this team; several times: of any of them.", multiple=True),
-    click.option("--host", "hosts", help="On this host; several times: on any of them.", multiple=True),
+    HOSTS,
     ZONE,
     *SHAPE,
 )  # fmt: skip
 def list_(**flags: Any) -> None:  # noqa: ANN401 - click's own
     """List what is booked, by the time at which it begins."""
-    from gputally.cli.bookwords import booked, zone_of  # noqa: PLC0415 - as above
+    from gputally.cli.bookwords import booked  # noqa: PLC0415 - as above
 
-    zone = zone_of(flags["timezone"])
-    _show(flags, booked(_read(flags["file"]), flags, system_clock().wall_ns, zone))
+    _show(flags, booked)
 
 
 @reservations.command()
@@ -83,16 +86,15 @@ def list_(**flags: Any) -> None:  # noqa: ANN401 - click's own
     click.option("--gpus", help="How many GPUs of one host.", type=click.IntRange(1, 64), default=1,
                  show_default=True),
     click.option("--for", "for_ns", help="For how long, such as 8h.", type=_LONGEST, required=True),
-    click.option("--host", "hosts", help="On this host; several times: on any of them.", multiple=True),
+    HOSTS,
     ZONE,
     *SHAPE,
 )  # fmt: skip
 def free(**flags: Any) -> None:  # noqa: ANN401 - click's own
     """Say when so many GPUs of one host are free for so long, earliest first."""
-    from gputally.cli.bookwords import free_slots, zone_of  # noqa: PLC0415 - as above
+    from gputally.cli.bookwords import free_slots  # noqa: PLC0415 - as above
 
-    zone = zone_of(flags["timezone"])
-    _show(flags, free_slots(_read(flags["file"]), flags, system_clock().wall_ns, zone))
+    _show(flags, free_slots)
 
 
 @reservations.command()
@@ -164,9 +166,14 @@ def _read(file: Path) -> "Book":
         raise click.UsageError(str(error)) from None
 
 
-def _show(flags: Mapping[str, Any], listed: Any) -> None:  # noqa: ANN401 - its type is not loaded yet
+def _show(
+    flags: Mapping[str, Any], rows: "Callable[[Book, Mapping[str, Any], int, tzinfo], Listed]"
+) -> None:
+    from gputally.cli.bookwords import zone_of  # noqa: PLC0415 - as above
     from gputally.cli.printing import write  # noqa: PLC0415 - as above
 
+    zone = zone_of(flags["timezone"])
+    listed = rows(_read(flags["file"]), flags, system_clock().wall_ns, zone)
     write("reservations", listed, flags["form"], flags["page"], limit_of(flags))
 
 
