@@ -166,9 +166,7 @@ def _read(file: Path) -> "Book":
         raise click.UsageError(str(error)) from None
 
 
-def _show(
-    flags: Mapping[str, Any], rows: "Callable[[Book, Mapping[str, Any], int, tzinfo], Listed]"
-) -> None:
+def _show(flags: Mapping[str, Any], rows: "Callable[[Book, Mapping[str, Any], int, tzinfo], Listed]") -> None:
     from gputally.cli.bookwords import zone_of  # noqa: PLC0415 - as above
     from gputally.cli.printing import write  # noqa: PLC0415 - as above
 

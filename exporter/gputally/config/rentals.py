@@ -9,8 +9,10 @@ plans:
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeVar
 
 from gputally.config.checked import Check, matching
 from gputally.config.providers import read_card, read_label, read_usd
@@ -30,6 +32,7 @@ _ZERO, _LEAST = Decimal(0), Decimal("0.001")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", re.ASCII)
 _FLOPS = re.compile(r"[1-9](?:\.[0-9]{1,9})?e\+?[0-9]{1,2}", re.ASCII)
 _FORMS = (("tflops", "hours"), ("gpus", "card", "hours"), ("total_flops", "deadline"))
+T = TypeVar("T", "Rental", "Plan")
 _FORMS_ARE = "expected tflops and hours, or gpus, card and hours, or total_flops and deadline"
 
 
@@ -74,34 +77,25 @@ class Plan:
 
 def read_rentals(root: Section, check_card: Check) -> tuple[Rental, ...]:
     """Read the block. Raises ConfigError with file, line and key."""
-    rentals: dict[str, Rental] = {}
-    for section in _named(root, "rentals"):
-        rental = _rental(section, check_card)
-        _refuse_twice(section, rental.name, rentals)
-        rentals[rental.name] = rental
-    return tuple(rentals.values())
+    return _named(root, "rentals", lambda section: _rental(section, check_card))
 
 
 def read_plans(root: Section, check_card: Check) -> tuple[Plan, ...]:
     """Read the block. Raises ConfigError with file, line and key."""
-    plans: dict[str, Plan] = {}
-    for section in _named(root, "plans"):
-        plan = _plan(section, check_card)
-        _refuse_twice(section, plan.name, plans)
-        plans[plan.name] = plan
-    return tuple(plans.values())
+    return _named(root, "plans", lambda section: _plan(section, check_card))
 
 
-def _named(root: Section, key: str) -> list[Section]:
+def _named(root: Section, key: str, read: Callable[[Section], T]) -> tuple[T, ...]:
     listed = root.list(key)
     if len(listed) > MOST:
         raise root.error(key, f"expected at most {MOST}, found {len(listed)}")
-    return [value.mapping() for value in listed]
-
-
-def _refuse_twice(section: Section, name: str, known: dict[str, Rental] | dict[str, Plan]) -> None:
-    if name in known:
-        raise section.error("name", f"{name} is there twice")
+    found: dict[str, T] = {}
+    for section in [value.mapping() for value in listed]:
+        one = read(section)
+        if one.name in found:
+            raise section.error("name", f"{one.name} is there twice")
+        found[one.name] = one
+    return tuple(found.values())
 
 
 def _rental(section: Section, check_card: Check) -> Rental:
