@@ -21,17 +21,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO
 
+import measure  # noqa: F401 - finds the tests
+from tests.bills.appetite import import_command
+
 LIMIT_MIB = 96.0
-# By wait4 a process has had the memory of whoever started it: so it is asked what it had itself.
-MEASURED = """
-import sys
-from gputally.cli import main
-try:
-    main(sys.argv[1:])
-finally:
-    with open("/proc/self/status") as status:
-        print(next(line.split()[1] for line in status if line.startswith("VmHWM")), file=sys.stderr)
-"""
 MACHINES = ("m5.large", "c6i.4xlarge", "r5.xlarge", "t3.micro", "p5.48xlarge")
 COLUMNS = [
     "BilledCost", "EffectiveCost", "ListCost", "ContractedCost", "BillingAccountId", "BillingAccountName",
@@ -93,16 +86,7 @@ def _packed(path: Path, raw: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
 def imported(folder: Path, name: str) -> tuple[float, float, int]:
     """Seconds, the most MiB, and how many sums were inserted."""
     began = time.monotonic()
-    command = [
-        sys.executable,
-        "-c",
-        MEASURED,
-        "bills",
-        "import",
-        "--ledger=ledger.sqlite",
-        "--format=json",
-        name,
-    ]
+    command = import_command("--format=json", name)
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)

@@ -47,12 +47,17 @@ def exporter(command: Sequence[str], url: str, env: Mapping[str, str]) -> Iterat
         _wait(url, child)
         yield child.pid
     finally:
-        child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(5)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        end(child, 5)
+
+
+def end(child: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Ask a program to end; one that has not done so by then is killed."""
+    child.send_signal(signal.SIGTERM)
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def _wait(url: str, child: "subprocess.Popen[bytes]") -> None:

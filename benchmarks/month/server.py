@@ -2,7 +2,6 @@
 
 import http.server
 import os
-import signal
 import subprocess
 import threading
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 import requests
 import yaml
 
-from measure import free_port
+from measure import end, free_port
 from month.tsdb import Encoder, Line
 
 RETENTION = "31d"
@@ -62,12 +61,7 @@ def prometheus(
         _await(address, child, folder / "prometheus.log")
         yield Server(address, child.pid)
     finally:
-        child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(60)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        end(child, 60)
 
 
 def _await(address: str, child: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.bills.appetite import import_command
 from tests.bills.making import BILLED
 from tests.cli.command import environment
 
 ROWS = 60_000
 LIMIT_MIB = 96
-# By wait4 a process has had the memory of whoever started it: so it is asked what it had itself.
-MEASURED = """
-import sys
-from gputally.cli import main
-try:
-    main(sys.argv[1:])
-finally:
-    with open("/proc/self/status") as status:
-        print(next(line.split()[1] for line in status if line.startswith("VmHWM")), file=sys.stderr)
-"""
 
 
 def write(path: Path, row: dict[str, str]) -> None:
@@ -44,16 +34,7 @@ def write(path: Path, row: dict[str, str]) -> None:
 )
 def test_memory_is_bounded(tmp_path, row):
     write(tmp_path / "bill.csv", row)
-    command = [
-        sys.executable,
-        "-c",
-        MEASURED,
-        "bills",
-        "import",
-        "--ledger=ledger.sqlite",
-        "--others",
-        "bill.csv",
-    ]
+    command = import_command("--others", "bill.csv")
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True, timeout=100
     )
