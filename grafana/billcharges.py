@@ -7,7 +7,7 @@ from grafana.ledger import HOURS, MONEY
 from grafana.offers import RATIO, USD
 from grafana.panels import Look, stat, timeseries
 from grafana.queries import Json, instant, rows, series
-from grafana.tables import Column, link, or_said, table
+from grafana.tables import Column, joined, link, or_said, table
 from grafana.transformations import MERGED, sort_by
 
 GROUP = 'provider=~"$provider", card=~"$card"'
@@ -99,8 +99,7 @@ def charges() -> Json:
     month = f"max by (cluster, {_BY}, currency) ({_MONTH})"
     hours = f"max by (cluster, {_BY}) (gpu_cloud_gpu_hours_month_to_date{{{CHARGE}}})"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("Currency", name="currency", hidden=True),
+        *joined("cluster", "currency"),
         Column("Provider", name="provider", filtered=True, width=105),
         Column("Card", name="card", filtered=True),
         Column(
@@ -193,7 +192,7 @@ def paid() -> Json:
     )
     paid_here = f"max by (cluster, card, provider) ({_PAID})"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
+        *joined("cluster"),
         Column("Provider", name="provider", width=110),
         Column("Card", name="card"),
         Column("USD an hour, paid", expr=paid_here, look=USD, width=140, needed=True),

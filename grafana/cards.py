@@ -4,7 +4,7 @@ from grafana.ledger import ENERGY, HOURS, MONEY, total
 from grafana.panels import Look
 from grafana.queries import Json
 from grafana.spenders import TILES
-from grafana.tables import Column, link, table
+from grafana.tables import Column, joined, link, table
 
 from gputally.report.questions import GPU
 
@@ -16,9 +16,7 @@ _NOW = "max by (cluster, uuid, currency) (gpu:gpu_energy_cost_per_hour:rate5m{})
 def cards() -> Json:
     """GPUs that are there now: their machines are known, so these follow Job and Instance."""
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("UUID", name="uuid", hidden=True),
-        Column("Currency", name="currency", hidden=True),
+        *joined("cluster", "uuid", "currency"),
         Column("Machine", name="instance", link=link("gputally-fleet", "This machine", instance="")),
         Column("GPU", name="gpu", width=60),
         Column("Model", name="name"),

@@ -10,7 +10,7 @@ from grafana.overtime import GREYS
 from grafana.page import Line, Opening, page
 from grafana.panels import Look, timeseries
 from grafana.queries import HEARTBEAT, TROUBLE, Json, series
-from grafana.tables import NO_NUMBER, Column, link, or_said, paged, table, words
+from grafana.tables import NO_NUMBER, Column, joined, link, or_said, paged, table, to_gpu, to_machine, words
 from grafana.variables import currency
 
 UID = "gputally-fleet"
@@ -94,7 +94,7 @@ def _firing() -> Json:
     since = f"ALERTS_FOR_STATE{{}} and ignoring (alertstate) ALERTS{{{TROUBLE}}}"
     said = {str(rank): (name, SEVERITIES[name]) for name, rank in ranks.items()} | {"0": ("none", "green")}
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
+        *joined("cluster"),
         Column(
             "Severity",
             expr=_or_quiet(firing, f"0 * ALERTS{{{HEARTBEAT}}}"),
@@ -103,8 +103,8 @@ def _firing() -> Json:
             mappings=(words(said),),
         ),
         Column("Alert", name="alertname"),
-        Column("Machine", name="instance", width=135, link=link("gputally-gpu", "This machine", instance="")),
-        Column("GPU", name="gpu", width=50, link=_to_gpu()),
+        Column("Machine", name="instance", width=135, link=to_machine()),
+        Column("GPU", name="gpu", width=50, link=to_gpu()),
         Column("Job", name="job_id", width=70, link=link("gputally-job", "This job", job_id="")),
         Column(
             "Since",
@@ -136,12 +136,9 @@ def _cards() -> Json:
     power = "gpu_power_watts{} / (gpu_power_limit_watts{} > 0)"
     energy = "gpu_energy_day_joules{} and on (cluster, day) site_day_info{}"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("UUID", name="uuid", hidden=True),
-        Column(
-            "Machine", name="instance", link=link("gputally-gpu", "This machine", instance=""), filtered=True
-        ),
-        Column("GPU", name="gpu", width=60, link=_to_gpu()),
+        *joined("cluster", "uuid"),
+        Column("Machine", name="instance", link=to_machine(), filtered=True),
+        Column("GPU", name="gpu", width=60, link=to_gpu()),
         _state(),
         Column("Utilisation", expr=f"{BY_GPU} (gpu_utilization_ratio{{}})", look=LOAD, cell="basic"),
         Column("Memory", expr=f"{BY_GPU} ({memory})", look=FULL, cell="basic"),
@@ -167,10 +164,6 @@ def _cards() -> Json:
         sort=("Machine", "GPU"),
     )
     return paged(body)
-
-
-def _to_gpu() -> Json:
-    return link("gputally-gpu", "This GPU", instance="${__data.fields.Machine}", gpu="")
 
 
 def _state() -> Column:

@@ -118,15 +118,7 @@ def temperatures() -> list[Json]:
 def pcie() -> list[Json]:
     """The way to the machine's memory."""
     return [
-        lines(
-            "PCIe traffic",
-            "What all GPUs send and receive over PCI Express.",
-            [
-                series(per_second("gpu_pcie_transmit_bytes_total{}"), "sent"),
-                series(per_second("gpu_pcie_receive_bytes_total{}"), "received"),
-            ],
-            _BYTES,
-        ),
+        _traffic("PCIe traffic", "PCI Express", "gpu_pcie"),
         bars(
             "PCIe replays",
             "Packets that had to be sent again in the time of a bar, by machine: a slot, a riser or a card "
@@ -147,6 +139,18 @@ def pcie() -> list[Json]:
     ]
 
 
+def _traffic(title: str, way: str, prefix: str) -> Json:
+    return lines(
+        title,
+        f"What all GPUs send and receive over {way}.",
+        [
+            series(per_second(f"{prefix}_transmit_bytes_total{{}}"), "sent"),
+            series(per_second(f"{prefix}_receive_bytes_total{{}}"), "received"),
+        ],
+        _BYTES,
+    )
+
+
 def _flags(bad: str, told: str) -> str:
     """How many there are of them; 0 only where it is told."""
     return f"count({bad}) or 0 * group({told})"
@@ -155,15 +159,7 @@ def _flags(bad: str, told: str) -> str:
 def nvlink() -> list[Json]:
     """The way from card to card."""
     return [
-        lines(
-            "NVLink traffic",
-            "What all GPUs send and receive over NVLink.",
-            [
-                series(per_second("gpu_nvlink_transmit_bytes_total{}"), "sent"),
-                series(per_second("gpu_nvlink_receive_bytes_total{}"), "received"),
-            ],
-            _BYTES,
-        ),
+        _traffic("NVLink traffic", "NVLink", "gpu_nvlink"),
         bars(
             "NVLink errors",
             "Errors that came in the time of a bar, by kind. One burst is over by itself; what comes again "

@@ -7,7 +7,7 @@ from grafana.findings import PAGES_WAIT, ROW_FAILED, ROW_WAITS, findings, margin
 from grafana.gains import in_range
 from grafana.panels import PLAIN, Look, Steps
 from grafana.queries import Json, unit_of
-from grafana.tables import Column, link, paged, table, words
+from grafana.tables import Column, joined, paged, table, to_gpu, to_machine, words
 
 # Of the chosen machines, and of none in particular.
 FIRING = 'alertstate="firing", instance=~"$instance|"'
@@ -36,12 +36,12 @@ def firing() -> Json:
     columns = [
         Column("Severity", expr=severity, cell="color-text", width=85, mappings=(said,)),
         Column("Alert", name="alertname"),
-        Column("Machine", name="instance", link=link("gputally-gpu", "This machine, live", instance="")),
+        Column("Machine", name="instance", link=to_machine("This machine, live")),
         Column("GPU", name="gpu", width=55),
         Column(
             "Since", expr=f"1000 * min by ({_ALERT_KEYS}) ({began})", look=Look("dateTimeFromNow"), width=120
         ),
-        Column("Cluster", name="cluster", hidden=True),
+        *joined("cluster"),
     ]
     return table(
         "Firing alerts",
@@ -130,14 +130,10 @@ def _errors(severity: str) -> str:
 
 def _place() -> list[Column]:
     """Where the GPU is; a click leads to its live page."""
-    machine = "${__data.fields.Machine}"
     return [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("UUID", name="uuid", hidden=True),
-        Column("Machine", name="instance", link=link("gputally-gpu", "This machine, live", instance="")),
-        Column(
-            "GPU", name="gpu", width=50, link=link("gputally-gpu", "This GPU, live", instance=machine, gpu="")
-        ),
+        *joined("cluster", "uuid"),
+        Column("Machine", name="instance", link=to_machine("This machine, live")),
+        Column("GPU", name="gpu", width=50, link=to_gpu("This GPU, live")),
     ]
 
 

@@ -5,7 +5,7 @@ from grafana.jobs import STATES, to_job
 from grafana.ledger import EMPTY, ENERGY, SHARE
 from grafana.panels import Look
 from grafana.queries import PEOPLE, Json, rows
-from grafana.tables import Column, link, table, words
+from grafana.tables import Column, joined, link, table, to_machine, words
 from grafana.transformations import MERGED, drop_without, first, sort_by
 
 from gputally.report import questions
@@ -41,16 +41,15 @@ def running() -> Json:
     busy = f"{now('gpu_job_busy_seconds_total')} / ({held} > 0)"
     names = "cluster, instance, job_id, user, team, job_name, model, scheduler"
     began = f"min {by} (gpu_job_start_time_seconds{{}} and {SAME_PLACE} ({RUNNING})) * 1000"
-    to_machine = link("gputally-gpu", "This machine", instance="")
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
+        *joined("cluster"),
         *_whose(to_job()),
         Column("GPUs", expr=held, look=Look("none", decimals=1), width=55),
         Column("Power", expr=now("gpu_job_energy_joules_total"), look=Look("watt"), width=80),
         Column("Cost per hour", expr=f"{now('gpu_job_cost_total')} * 3600", look=_AMOUNT, width=120),
         Column("Utilisation", expr=busy, look=SHARE, cell="basic"),
         Column("Began", expr=began, look=Look("dateTimeFromNow"), width=135),
-        Column("Machine", name="instance", link=to_machine, width=145),
+        Column("Machine", name="instance", link=to_machine(), width=145),
         _model(),
         Column("By", name="scheduler", width=85),
         Column("By", expr=f"max by ({names}) ({RUNNING})", hidden=True, needed=True),
@@ -72,9 +71,7 @@ def ran() -> Json:
     state = f"{_NOW} or (max_over_time({_STATE}{{}}[{SPAN}]) > 1)"
     used = f"max {_BY} (last_over_time({_UTILISATION}{{}}[{SPAN}]))"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("Currency", name="currency", hidden=True),
-        Column("By", name="scheduler", hidden=True),
+        *joined("cluster", "currency", "scheduler"),
         *_whose(to_job("${__data.fields.Until}")),
         Column("State", expr=f"max {_BY} ({state})", cell="color-text", width=90, mappings=_said()),
         Column("Names", expr=_NAMES, hidden=True, needed=True),

@@ -3,7 +3,7 @@
 from grafana.overtime import GREYS
 from grafana.panels import Look, timeseries
 from grafana.queries import Json, series, unit_of
-from grafana.tables import Column, link, or_said, table
+from grafana.tables import Column, joined, link, or_said, table
 
 WATTS = Look(unit_of("gpu_power_watts"), minimum=0)
 LOAD = Look("percentunit", ((None, "blue"),), decimals=0, minimum=0, maximum=1)
@@ -51,7 +51,7 @@ def running_jobs() -> Json:
     began = f"1000 * min {_BY} (gpu_job_start_time_seconds{{}} {_RUNS})"
     names = f"max by (cluster, job_id, user, team, job_name, model) (gpu_job_info{{}} {_RUNS})"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
+        *joined("cluster"),
         Column("Job", name="job_id", width=185, link=to_job()),
         Column("Name", name="job_name", width=175),
         Column("Team", name="team", width=90, link=link("gputally-teams", "The team", team="")),

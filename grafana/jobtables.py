@@ -6,13 +6,11 @@ from grafana.jobs import STATES
 from grafana.ledger import ENERGY, SHARE, WASTE
 from grafana.panels import Look
 from grafana.queries import ONE_JOB, Json
-from grafana.tables import Column, link, or_said, table, words
+from grafana.tables import Column, joined, link, or_said, table, to_gpu, to_machine, words
 
 _BY_GPU = "cluster, instance, gpu, uuid"
 _MONEY = Look("none")  # of a job of seconds it is less than a cent
 _DATE = Look("time:MM-DD HH:mm")
-_TO_MACHINE = link("gputally-gpu", "This machine", instance="")
-_TO_GPU = link("gputally-gpu", "This GPU", instance="${__data.fields.Machine}", gpu="")
 _GONE = "No such job in this time range"
 
 
@@ -20,7 +18,7 @@ def names() -> Json:
     """Whose it is, and what it is called."""
     latest = f"topk {jobnumbers.BY_JOB} (1, {jobnumbers.last_seen()})"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
+        *joined("cluster"),
         Column("Job", name="job_id", width=190),
         Column("Name", name="job_name", width=180),
         Column("User", name="user", link=link("gputally-jobs", "Their jobs", user="")),
@@ -44,8 +42,7 @@ def course() -> Json:
     said = {"0": ("vanished", "orange")}
     said |= {str(code): (name, STATES[name]) for code, name in enumerate(CODES, start=1)}
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("Job", name="job_id", hidden=True),
+        *joined("cluster", "job_id"),
         Column("State", expr=jobnumbers.state(CODES), cell="color-text", mappings=(words(said),)),
         Column("Began", expr=f"1000 * {jobnumbers.began()}", look=_DATE),
         Column("Ended", expr=f"1000 * {jobnumbers.ended()}", look=_DATE),
@@ -71,10 +68,9 @@ def gpus() -> Json:
     busy = f"gpu_utilization_ratio{{}} and on (cluster, instance, uuid) {now}"
     memory = f"sum by ({_BY_GPU}) (gpu_process_memory_bytes{{{ONE_JOB}}})"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("UUID", name="uuid", hidden=True),
-        Column("Machine", name="instance", link=_TO_MACHINE),
-        Column("GPU", name="gpu", width=60, link=_TO_GPU),
+        *joined("cluster", "uuid"),
+        Column("Machine", name="instance", link=to_machine()),
+        Column("GPU", name="gpu", width=60, link=to_gpu()),
         Column("Utilisation now", expr=f"max by ({_BY_GPU}) ({busy})", look=SHARE, cell="basic"),
         Column("Memory now", expr=memory, look=Look("bytes", decimals=1), width=110),
         Column("Power now", expr=f"sum by ({_BY_GPU}) ({now})", look=Look("watt"), width=100),
@@ -100,10 +96,9 @@ def processes() -> Json:
     memory = f"max by ({by}) (gpu_process_memory_bytes{{{ONE_JOB}}})"
     share = f"max by ({by}) (gpu_process_utilization_ratio{{{ONE_JOB}}})"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("UUID", name="uuid", hidden=True),
-        Column("Machine", name="instance", link=_TO_MACHINE),
-        Column("GPU", name="gpu", width=60, link=_TO_GPU),
+        *joined("cluster", "uuid"),
+        Column("Machine", name="instance", link=to_machine()),
+        Column("GPU", name="gpu", width=60, link=to_gpu()),
         Column("PID", name="pid", width=90),
         Column("Process", name="process"),
         Column("User", name="user"),
@@ -127,8 +122,7 @@ def bands() -> Json:
         " * on (cluster) group_left () max by (cluster) (site_pue_ratio{})"
     )
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("Currency", name="currency", hidden=True),
+        *joined("cluster", "currency"),
         Column("Band", name="tariff", width=85),
         Column("Energy", expr=f"{used} / 3.6e6", look=ENERGY, width=85, needed=True),
         Column("Price", expr=price, hidden=True),

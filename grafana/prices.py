@@ -5,7 +5,7 @@ from grafana.ledger import BANDS, ENERGY, MONEY, PRICE, per_day, per_hour, total
 from grafana.overtime import WHOLE_DAYS
 from grafana.panels import Look, Steps, stat, timeseries
 from grafana.queries import Json, instant, series
-from grafana.tables import Column, table, words
+from grafana.tables import Column, joined, table, words
 
 from gputally.tariff import DEFAULT
 from gputally.tariff.rates import NANO
@@ -90,7 +90,7 @@ def bands() -> Json:
     columns = [
         Column("Cluster", name="cluster", width=70),
         Column("Band", name="tariff", width=70),
-        Column("Currency", name="currency", hidden=True),
+        *joined("currency"),
         Column("Price of a kWh", expr=price, look=PRICE, width=118),
         Column("Energy", expr=total(BANDS, *by), look=ENERGY, width=80),
         Column("Of all energy", expr=share, look=of_all, cell="basic"),

@@ -3,7 +3,7 @@
 from grafana.livecards import CHOSEN
 from grafana.panels import Look
 from grafana.queries import Json, unit_of
-from grafana.tables import Column, link, table
+from grafana.tables import Column, joined, link, table
 
 _BY = "max by (cluster, instance, gpu, pid, process, user, job_id)"
 _SHARE = Look(unit_of("gpu_process_utilization_ratio"), ((None, "blue"),), decimals=0, minimum=0, maximum=1)
@@ -14,7 +14,7 @@ def processes() -> Json:
     memory = Look(unit_of("gpu_process_memory_bytes"), ((None, "purple"),), decimals=1)
     to_job = link("gputally-job", "This job", job_id="")
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
+        *joined("cluster"),
         Column("GPU", name="gpu", width=55),
         Column("PID", name="pid", width=85),
         Column("Program", name="process"),
@@ -44,8 +44,7 @@ def cards() -> Json:
     """What the cards are, in full."""
     of_card = "max by (cluster, instance, gpu, name, uuid, serial, pci_bus_id, vbios_version)"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
-        Column("Machine", name="instance", hidden=True),
+        *joined("cluster", "instance"),
         Column("GPU", name="gpu", width=48),
         Column("Model", name="name", width=190),
         Column("UUID", name="uuid", width=352),

@@ -6,7 +6,7 @@ from grafana.offers import COUNT, DAYS, KIND, MONTHLY, USD
 from grafana.overrides import dashed, of_query, overridden
 from grafana.panels import Look, timeseries
 from grafana.queries import Json, series
-from grafana.tables import Column, or_said, table, words
+from grafana.tables import Column, joined, or_said, table, words
 
 _PAID = "gpu_rental_usd_per_gpu_hour{}"
 _SAVING = "rental:gpu_rental_saving_usd_per_month:max{}"
@@ -23,7 +23,7 @@ def declared() -> Json:
     month = " * ".join(f"max by ({_ONE}) ({one})" for one in (_PAID, "gpu_rental_gpus{}", _HOURS))
     saving = f"max by ({_ONE}) ({_SAVING})"
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
+        *joined("cluster"),
         Column("Rental", name="rental", width=110),
         Column("Team", name="team", width=90),
         Column("Provider", name="provider", width=95),
@@ -63,7 +63,7 @@ def planned() -> Json:
     costs, target = (f"max by ({_PLAN}) (gpu_plan_{what}_usd{{}})" for what in ("cheapest", "target"))
     reached = words({"1": ("target reached", "green"), "0": ("dearer than its target", "text")})
     columns = [
-        Column("Cluster", name="cluster", hidden=True),
+        *joined("cluster"),
         Column("Plan", name="plan", width=110),
         Column("Provider", name="provider", width=95),
         Column("Card", name="card"),

@@ -19,7 +19,7 @@ from grafana.ledger import (
     with_nobody,
 )
 from grafana.queries import Json
-from grafana.tables import Column, link, table
+from grafana.tables import Column, joined, link, table
 
 from gputally.report.questions import NOT_HELD, TEAM
 
@@ -40,7 +40,7 @@ def teams() -> Json:
     of_all = f"({cost}) / on (currency) group_left () ({total(COST)} > 0)"
     now = "sum by (team) (team:gpu_cost_per_hour:rate5m{})"
     columns = [
-        Column("Currency", name="currency", hidden=True),
+        *joined("currency"),
         _name("Team", "team"),
         Column("Cost", expr=cost, look=MONEY, width=90),
         Column("Of all cost", expr=of_all, look=PART, cell="basic"),
@@ -66,7 +66,7 @@ def users() -> Json:
     """The same by person."""
     by = ("team", "user")
     columns = [
-        Column("Currency", name="currency", hidden=True),
+        *joined("currency"),
         _name("User", "user"),
         _name("Team", "team"),
         Column("Cost", expr=total(TEAM["cost"], *by), look=MONEY, width=95),
@@ -81,7 +81,7 @@ def users() -> Json:
 def models() -> Json:
     """The same by what was computed."""
     columns = [
-        Column("Currency", name="currency", hidden=True),
+        *joined("currency"),
         Column("AI model", name="model", mappings=(NO_MODEL,), link=_jobs_of("model"), width=130),
         Column("Cost", expr=total(TEAM["cost"], "model"), look=MONEY, width=95),
         Column("Energy", expr=total(TEAM["kwh"], "model"), look=ENERGY, width=95),

@@ -48,6 +48,11 @@ class Column:
     filtered: bool = False  # with a choice of its values in the header
 
 
+def joined(*labels: str) -> list[Column]:
+    """Labels on which queries are joined, and which nobody reads."""
+    return [Column(label, name=label, hidden=True) for label in labels]
+
+
 def table(
     title: str,
     description: str,
@@ -137,6 +142,16 @@ def link(uid: str, title: str, **variables: str) -> Json:
         "title": title,
         "url": f"/d/{uid}?${{__url_time_range}}&${{datasource:queryparam}}&${{cluster:queryparam}}{chosen}",
     }
+
+
+def to_machine(title: str = "This machine") -> Json:
+    """From a column of machines to the live page."""
+    return link("gputally-gpu", title, instance="")
+
+
+def to_gpu(title: str = "This GPU") -> Json:
+    """The same from a column of GPUs, beside one that is called Machine."""
+    return link("gputally-gpu", title, instance="${__data.fields.Machine}", gpu="")
 
 
 def _value_field(number: int, queries: int) -> str:

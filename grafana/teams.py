@@ -30,7 +30,7 @@ from grafana.page import Line, Opening, page
 from grafana.panels import row, stat
 from grafana.queries import Json, instant
 from grafana.spenders import TILES
-from grafana.tables import Column, link, table
+from grafana.tables import Column, joined, link, table
 from grafana.variables import currency, people, span, top_users
 
 from gputally.report.questions import NOT_HELD, TEAM
@@ -135,7 +135,7 @@ def _users() -> Json:
 
 
 def _ranking(title: str, description: str, shown: list[Column]) -> Json:
-    shown = [Column("Currency", name="currency", hidden=True), *shown]
+    shown = [*joined("currency"), *shown]
     return table(title, description, shown, sort=("Cost",), descending=True)
 
 

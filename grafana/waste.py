@@ -15,7 +15,7 @@ from grafana.ledger import (
 from grafana.panels import Look, stat, timeseries
 from grafana.queries import Json, instant, series
 from grafana.spenders import busy
-from grafana.tables import Column, link, table, words
+from grafana.tables import Column, joined, link, table, words
 from grafana.transformations import computed, hidden
 
 from gputally.report.questions import NOT_HELD, TEAM
@@ -95,7 +95,7 @@ def unused() -> Json:
     """Who held GPUs and did not use them."""
     by = ("team", "user")
     columns = [
-        Column("Currency", name="currency", hidden=True),
+        *joined("currency"),
         Column("User", name="user", width=80, link=link("gputally-jobs", "Their jobs", user="")),
         Column("Team", name="team", width=80, link=link("gputally-jobs", "Their jobs", team="")),
         Column("Unused cost", expr=total(TEAM["unused_cost"], *by), look=MONEY, width=110),
@@ -120,7 +120,7 @@ def nobodys() -> Json:
     """What no job pays for, and why."""
     meaning = words({reason: (text, "text") for reason, text in REASONS.items()})
     columns = [
-        Column("Currency", name="currency", hidden=True),
+        *joined("currency"),
         Column("Reason", name="reason", mappings=(meaning,)),
         Column("Cost", expr=total(NOBODY_COST, "reason"), look=MONEY, width=100),
         Column("Energy", expr=total(NOBODY_KWH, "reason"), look=ENERGY, width=120),
