@@ -11,7 +11,6 @@ _NONE_CONFIGURED = 2
 _COUNT = Look("none", decimals=0, sparkline=False)
 _REFUSED = Look("none", LOST, decimals=0, sparkline=False)
 _AGE = Look("s", ((None, "green"), (3 * 86_400, "orange")), decimals=0)
-_LATEST = "gpu_cloud_cost_latest_day_timestamp_seconds"
 _RESULTS = ("inserted", "updated", "unchanged", "removed", "rejected")
 _KINDS = {
     "focus": ("bills, FOCUS", "text"),

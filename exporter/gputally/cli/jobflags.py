@@ -1,9 +1,9 @@
 """The flags of `gputally jobs`, and what the configuration says of the ledger, teams, cards and zones."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -24,7 +24,6 @@ from gputally.site.ledger.jobfiles import FORMS
 from gputally.site.ledger.jobsacct import Terms
 from gputally.site.market.cards import Catalogue, load
 
-F = TypeVar("F", bound=Callable[..., Any])
 _ZONE = click.option(
     "--timezone",
     help="Whose clocks times without an offset are of; the site's if none is given.",

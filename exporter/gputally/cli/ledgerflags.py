@@ -1,12 +1,12 @@
 """The flags of everything that reads or writes the ledger, and what its faults become."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -16,7 +16,6 @@ from gputally.config.settings import NodeSettings, SiteSettings
 from gputally.model.clock import NS_PER_SECOND
 from gputally.site.ledger.store import Ledger, LedgerError, LedgerUsage
 
-F = TypeVar("F", bound=Callable[..., Any])
 _FILE = GivenPath(dir_okay=False)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?", re.ASCII)
 

@@ -9,6 +9,7 @@ import click
 from gputally.cli.shapeflags import SHAPE, given, limit_of
 from gputally.cli.values import At, Duration, GivenPath, Moment
 from gputally.model.clock import NS_PER_SECOND, system_clock
+from gputally.model.reservation import STATES
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
     from datetime import tzinfo
@@ -67,7 +68,7 @@ def check(path: Path | None, file: Path) -> int:
     FILE,
     click.option("--state", "states", help="pending, active, completed or cancelled; several times: any of "
                  "them. Pending and active ones if none is given.", multiple=True,
-                 type=click.Choice(["pending", "active", "completed", "cancelled", "all"])),
+                 type=click.Choice([*STATES, "all"])),
     click.option("--team", "teams", help="Of this team; several times: of any of them.", multiple=True),
     HOSTS,
     ZONE,

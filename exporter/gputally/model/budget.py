@@ -11,7 +11,6 @@ from gputally.model.clock import NS_PER_SECOND
 
 PERIODS = ("week", "month", "quarter", "year")
 PARTS = ("energy", "capital", "reservations", "bills")  # what a budget may pay for
-CREDITS = ("amount", "carried", "deposits", "corrections")
 NO_MONEY = Decimal(0)
 _NAMES = {
     "week": re.compile(r"(\d{4})-W(\d\d)", re.ASCII),

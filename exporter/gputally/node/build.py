@@ -14,6 +14,7 @@ from gputally.node.crashes import LIMIT, CrashRecord
 from gputally.node.crew import Crew
 from gputally.node.host import HostReader
 from gputally.node.identity.assemble import Knowing, identities
+from gputally.node.identity.proc import boot_id
 from gputally.node.jobs import Jobs
 from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
@@ -35,15 +36,15 @@ def build_sampler(
 ) -> Sampler:
     """Make a sampler that is ready to start. Raises StateFolderInUse when another agent writes the state."""
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
-    boot_id = read_boot_id(settings.path_procfs)
-    persistence = Persistence(settings.state_dir, boot_id)
+    boot = read_boot_id(settings.path_procfs)
+    persistence = Persistence(settings.state_dir, boot)
     lists_off = _crashes(settings, clock)
     lists = (settings.collector_processes or settings.collector_jobs) and not lists_off
     machine = simulation(settings, clock) if settings.source == "simulated" else None
     table = None
     if settings.collector_processes and not lists_off:
         table = ProcessTable(settings.path_procfs, machine.identify if machine is not None else None)
-    knowing = identities(settings, clock, boot_id, machine) if settings.collector_jobs else None
+    knowing = identities(settings, clock, boot, machine) if settings.collector_jobs else None
     schedule = Schedule(settings.site.tariff)
     jobs = _jobs(settings, knowing, persistence, clock()) if knowing is not None else None
     if jobs is not None:
@@ -51,7 +52,7 @@ def build_sampler(
     return Sampler(
         session=Session(choices(settings, clock, processes=lists), outcomes, clock),
         crew=Crew(outcomes, clock),
-        roster=_roster(settings, persistence, boot_id, schedule),
+        roster=_roster(settings, persistence, boot, schedule),
         persistence=persistence,
         outcomes=outcomes,
         clock=clock,
@@ -67,8 +68,8 @@ def build_sampler(
     )
 
 
-def _roster(settings: NodeSettings, persistence: Persistence, boot_id: str, schedule: Schedule) -> Roster:
-    roster = Roster(boot_id, settings.sample_interval_ns, persistence, schedule)
+def _roster(settings: NodeSettings, persistence: Persistence, boot: str, schedule: Schedule) -> Roster:
+    roster = Roster(boot, settings.sample_interval_ns, persistence, schedule)
     if not persistence.is_latest:
         roster.money_from_zero()
     return roster
@@ -112,7 +113,4 @@ def _regroup(knowing: Knowing, jobs: Jobs, teams: Sequence[TeamRule]) -> None:
 
 def read_boot_id(proc_root: Path) -> str:
     """The kernel's word for this boot; "unknown" where it cannot be read."""
-    try:
-        return (proc_root / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"
+    return boot_id(str(proc_root)) or "unknown"

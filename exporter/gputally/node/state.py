@@ -76,10 +76,10 @@ class StateFile:
         self._synced_ns: int | None = None
         self._saved_ns = 0
 
-    def load(self, *, boot_id: str | None = None) -> Loaded:
+    def load(self, *, boot_id: str) -> Loaded:
         """The newest usable generation. Raises StateFolderInUse and nothing else.
 
-        Nothing is changed on the disk before save(). `boot_id` is this boot's, else the kernel is asked.
+        Nothing is changed on the disk before save(). `boot_id` is this boot's.
         """
         with contextlib.suppress(OSError):  # a folder that cannot be written may still be read
             self._hold_folder()
@@ -87,7 +87,6 @@ class StateFile:
         reason, detail = ("", "") if trouble is None else (trouble.reason, f"{where}: {trouble}")
         if best is None:
             return Loaded(reason=reason or "absent", detail=detail or f"{self._newest}: no state yet")
-        boot_id = this_boot() if boot_id is None else boot_id
         recovered = trouble is not None
         self._number = best.number
         word = self._word if recovered or not best.clean else b""
@@ -275,14 +274,6 @@ def machine() -> str:
     except (OSError, ValueError):
         return ""
     return hashlib.sha256(b"gputally " + identity.encode()).hexdigest()[:16] if identity else ""
-
-
-def this_boot() -> str:
-    """The kernel's name for this boot; "unknown" where it cannot be read."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"
 
 
 def _read(path: Path) -> bytes:

@@ -213,7 +213,8 @@ class TestLock:
     def test_a_second_exporter_is_told_clearly(self, two: tuple[StateFile, Rig, Rig]) -> None:
         file, _, newer = two
         told = child(
-            file.folder, "try:\n    file.load()\nexcept StateFolderInUse as error:\n    print(error)"
+            file.folder,
+            "try:\n    file.load(boot_id='b')\nexcept StateFolderInUse as error:\n    print(error)",
         )
         assert told == [f"{file.folder}: in use by another gputally (process {os.getpid()})"]
         told = child(

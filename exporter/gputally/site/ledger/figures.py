@@ -24,7 +24,6 @@ MOST_PROVIDERS = 30
 DAYS = 31
 JOB_DAYS = 30
 UNKNOWN = "unknown"  # the provider of a row that did not tell
-_DAY_S = 86_400
 _LATEST = "SELECT provider, MAX(last_day) FROM bills GROUP BY provider"
 _IMPORTS = "SELECT kind, MAX(at_ns) FROM imports GROUP BY kind"
 _ROWS = """

@@ -9,7 +9,7 @@ knows is not mapped: a wrong price is worse than none. Slices of a card (MIG, vG
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -130,13 +130,6 @@ def load(aliases: Mapping[str, str] | None = None) -> Catalogue:
             raise ValueError(f"{label}: there is no card {slug}")
     own = {_alias(label): slug for label, slug in (aliases or {}).items()}
     return replace(built, aliases=own)
-
-
-def nvml_names(catalogue: Catalogue) -> Iterator[tuple[str, str]]:
-    """Every name that NVML has for a card, and the card's slug."""
-    for card in catalogue.cards.values():
-        for name in card.nvml_names:
-            yield name, card.slug
 
 
 def _longest_first(name: str) -> tuple[int, str]:
