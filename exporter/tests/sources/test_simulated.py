@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 
 import pytest
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from gputally.model import FastReading, Instant, Reading, SlowReading
 from gputally.node.processes import ProcessTable
 from gputally.node.sources.protocol import GpuLost, Source
-from gputally.node.sources.simulated import SimulatedFault, SimulatedOptions, SimulatedSource
+from gputally.node.sources.simulated import SimulatedFault, SimulatedSource
 
 NS = 1_000_000_000
 MONDAY = 1_790_553_600  # 2026-09-28 00:00 UTC, the start of a round of four weeks
@@ -509,36 +508,3 @@ def test_a_read_is_cheap() -> None:
         clock.set(second)
         reader.read(slow=True)
     assert (time.thread_time() - began) / 200 < 0.002
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", SimulatedOptions()),
-        ("gpus=8,seed=7,faults=on", SimulatedOptions(8, 7, faults=True)),
-        (" speed=0.5 , faults=off,", SimulatedOptions(speed=0.5)),
-        ("visitors=/a/b", SimulatedOptions(visitors=Path("/a/b"))),
-    ],
-)
-def test_options_are_read_from_a_line(text: str, expected: SimulatedOptions) -> None:
-    assert SimulatedOptions.parse(text) == expected
-    assert SimulatedSource.configured(expected, Hands()).options == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("gpu=8", "gpu: unknown; known are gpus, seed, faults, speed, visitors"),
-        ("gpus=many", "gpus: expected a whole number, found 'many'"),
-        ("gpus=65", "gpus: expected 0 to 64, found 65"),
-        ("gpus=-1", "gpus: expected 0 to 64, found -1"),
-        ("faults=yes", "faults: expected on or off, found 'yes'"),
-        ("faults", "faults: expected on or off, found ''"),
-        ("speed=0", "speed: expected above 0 and up to 1000, found 0"),
-        ("speed=nan", "speed: expected above 0 and up to 1000, found nan"),
-        ("seed=1,seed=2", "seed: given twice"),
-    ],
-)
-def test_a_bad_option_is_named(text: str, complaint: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(complaint)):
-        SimulatedOptions.parse(text)

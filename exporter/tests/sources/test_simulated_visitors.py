@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gputally.model import FastReading, Instant, ProcessReading
 from gputally.node.processes import ProcessTable
-from gputally.node.sources.simulated import SimulatedOptions, SimulatedSource
+from gputally.node.sources.simulated import SimulatedSource
 from gputally.node.sources.simulated.visitors import MEMORY_BYTES, SM_RATIO, Visitors, beside
 
 NS = 1_000_000_000
@@ -179,6 +179,5 @@ def _of(about, uid):
 
 def test_no_folder_no_visitors(tmp_path):
     assert len(pids(machine(tmp_path / "none"), 0)) == len(pids(machine(None), 0))
-    options = SimulatedOptions(visitors=tmp_path)
     register(tmp_path, text="0")
-    assert PID in pids(SimulatedSource.configured(options, lambda: at(0)), 0)
+    assert PID in pids(machine(tmp_path), 0)

@@ -1,7 +1,6 @@
 """GPUs that are not there, for demonstrations and tests; must be asked for, and say so in their names."""
 
 from gputally.node.sources.simulated.jobs import SimulatedJob
-from gputally.node.sources.simulated.options import SimulatedOptions
 from gputally.node.sources.simulated.source import SimulatedFault, SimulatedSource
 
-__all__ = ["SimulatedFault", "SimulatedJob", "SimulatedOptions", "SimulatedSource"]
+__all__ = ["SimulatedFault", "SimulatedJob", "SimulatedSource"]

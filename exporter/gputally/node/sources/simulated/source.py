@@ -8,7 +8,6 @@ time begins with the machine's boot and runs by the boot clock, so that steps of
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from gputally.model import Clock, Description, Driver, Gpu, Instant, Inventory, Reading
 from gputally.model.clock import NS_PER_SECOND, system_clock
@@ -16,7 +15,6 @@ from gputally.node.sources.protocol import GpuLost
 from gputally.node.sources.simulated.cards import H200, RTX_6000
 from gputally.node.sources.simulated.draw import Draw
 from gputally.node.sources.simulated.jobs import Run, SimulatedJob, runs_until
-from gputally.node.sources.simulated.options import SimulatedOptions
 from gputally.node.sources.simulated.readings import Gauge
 from gputally.node.sources.simulated.schedule import Lane, plan
 from gputally.node.sources.simulated.timeline import Timeline
@@ -98,8 +96,9 @@ class SimulatedReader:
 class SimulatedSource:
     """A machine full of GPUs, invented from a seed.
 
-    Raises:
-        ValueError: an option is out of range.
+    With `speed` days pass so much faster; watts, joules and rates stay those of real seconds. With `faults`
+    there are XIDs, throttling, and a GPU that is lost for some minutes. `visitors` is a folder in which real
+    processes register: see visitors.py.
     """
 
     name = "simulated"
@@ -114,7 +113,7 @@ class SimulatedSource:
         speed: float = 1.0,
         visitors: Path | None = None,
     ) -> None:
-        self.options = SimulatedOptions(gpus, seed, faults, speed, visitors)
+        self._seed, self._speed = seed, speed
         self._visitors = Visitors(visitors) if visitors is not None else None
         self._clock = clock
         self._time = SimulatedTime(clock(), speed)
@@ -122,18 +121,6 @@ class SimulatedSource:
         self._gpus = tuple(Gpu(_uuid(seed, index), str(index)) for index in range(gpus))
         self._timelines = tuple(self._timeline(lane, index) for lane in self._lanes for index in lane.gpus)
         self._readers = tuple(self._reader(lane, index) for lane in self._lanes for index in lane.gpus)
-
-    @classmethod
-    def configured(cls, options: SimulatedOptions, clock: Clock = system_clock) -> Self:
-        """Make the machine that the options describe."""
-        return cls(
-            options.gpus,
-            options.seed,
-            clock,
-            faults=options.faults,
-            speed=options.speed,
-            visitors=options.visitors,
-        )
 
     def open(self) -> Inventory:
         """Always succeeds."""
@@ -202,7 +189,7 @@ class SimulatedSource:
         for lane in self._lanes:
             for run in runs_until(lane, at_ns, since_ns):
                 for gpu in lane.gpus:
-                    pids = run.pids(self.options.seed, gpu)
+                    pids = run.pids(self._seed, gpu)
                     if pid in pids:
                         return run, run.stint.processes[pids.index(pid)][0]
         return None
@@ -216,7 +203,7 @@ class SimulatedSource:
             job_name=stint.job_name,
             model=stint.model,
             gpus=tuple(self._gpus[index].uuid for index in run.lane.gpus),
-            pids=tuple(pid for index in run.lane.gpus for pid in run.pids(self.options.seed, index)),
+            pids=tuple(pid for index in run.lane.gpus for pid in run.pids(self._seed, index)),
             start=self._time.unix_seconds(run.start_ns),
             end=None if running else self._time.unix_seconds(run.end_ns),
             state="running" if running else stint.outcome,
@@ -228,12 +215,12 @@ class SimulatedSource:
             RTX_6000 if lane.kind == "desk" else H200,
             lane.stints,
             self._time.origin_ns,
-            Draw(self.options.seed, "card", index),
+            Draw(self._seed, "card", index),
             faulty=index == self._lanes[0].gpus[-1],  # if any: without faults the plan has none
         )
 
     def _reader(self, lane: Lane, index: int) -> SimulatedReader:
-        gauge = Gauge(self._timelines[index], lane, index, self.options.seed, self.options.speed)
+        gauge = Gauge(self._timelines[index], lane, index, self._seed, self._speed)
         return SimulatedReader(self._gpus[index], gauge, self._time, self._clock, self._visitors)
 
 
