@@ -1,44 +1,27 @@
 """The machine around the GPUs, from /proc and /sys: the kernel's own counters, filtered and bounded.
 
 Each family of figures is read by itself, so that a file that is missing costs that family alone. /proc is
-parsed here, a few lines a file, and not by psutil: its root is one global of the whole process, its notion of
+parsed here (hostfiles.py), and not by psutil: its root is one global of the whole process, its notion of
 used memory differs between versions, and it writes warnings where we want a reason.
 """
 
 import logging
-import math
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gputally.model import Clock, HostCounters
 from gputally.model.clock import system_clock
-from gputally.node.labels import label_text
+from gputally.node.hostfiles import Counters, decimal_of, parse_cpu, parse_disks, parse_links, parse_memory
 from gputally.node.rapl import RaplReader
+from gputally.node.sensors import Sensors
 
 logger = logging.getLogger(__name__)
 
 CAP = 64  # disks, and network interfaces; what is beyond stands together as `other`
 OTHER = "other"
-_CPU_MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")  # guests are in user
 _STEP_BACK_SECONDS = 3.0
-_LONGEST_COUNT = 20  # digits of 2^64
-_SECTOR_BYTES = 512  # the unit of /proc/diskstats, whatever the disk's own sectors are
-# Memory, drives without a disk, and layers over disks whose bytes have been counted already.
-_NOT_A_DISK = re.compile(r"(?:loop|z?ram|dm-|md|sr|fd|zd)\d|nvme\d+c\d+n\d+")
-# The machine talking to itself and to its containers.
-_NOT_A_LINK = ("veth", "cali", "lxc", "tap", "ifb", "dummy")
-# Driver -> its labels for the whole package, best first: Tctl may carry an offset for the fans, Tdie not.
-_SENSOR_DRIVERS = {
-    "coretemp": ("Package id", "Physical id"),
-    "k10temp": ("Tdie", "Tctl"),
-    "zenpower": ("Tdie",),
-}
-_LOOK_AGAIN = 60  # reads until sensors are looked for again where there were none
-
-Counters = dict[str, tuple[int, int]]  # device -> bytes in, bytes out
 
 
 class HostReader:
@@ -99,7 +82,7 @@ class HostReader:
 
     def _read_load(self) -> dict[str, Any]:
         one, five, fifteen = (self._proc / "loadavg").read_bytes().split()[:3]
-        return {"load_average": {"1m": _decimal(one), "5m": _decimal(five), "15m": _decimal(fifteen)}}
+        return {"load_average": {"1m": decimal_of(one), "5m": decimal_of(five), "15m": decimal_of(fifteen)}}
 
     def _read_memory(self) -> dict[str, Any]:
         return parse_memory((self._proc / "meminfo").read_bytes())
@@ -126,86 +109,7 @@ class HostReader:
             return (self._proc / "net/dev").read_bytes()
 
     def _read_uptime(self) -> dict[str, Any]:
-        return {"uptime_seconds": _decimal((self._proc / "uptime").read_bytes().split()[0])}
-
-
-def _count(text: bytes) -> int:
-    """A counter as the kernel writes it, of 64 bits at most. Raises ValueError."""
-    if not text.isdigit() or len(text) > _LONGEST_COUNT:
-        raise ValueError(f"{text[:_LONGEST_COUNT]!r} is no count")
-    return int(text)
-
-
-def _decimal(text: bytes) -> float:
-    """A number with a point, never negative. Raises ValueError."""
-    for digits in text.split(b".", 1):
-        _count(digits)
-    return float(text)
-
-
-def parse_cpu(stat: bytes, ticks_per_second: int) -> tuple[dict[str, float], int]:
-    """CPU seconds by mode, and the number of CPUs, from /proc/stat."""
-    total, *others = stat.split(b"\n")
-    name, *ticks = total.split()
-    if name != b"cpu":
-        raise ValueError("stat does not begin with a line of all CPUs")
-    seconds = {mode: _count(count) / ticks_per_second for mode, count in zip(_CPU_MODES, ticks, strict=False)}
-    cpus = 0
-    while others[cpus].startswith(b"cpu"):  # before a long line of interrupts, which is not looked at
-        cpus += 1
-    return seconds, cpus
-
-
-def parse_memory(meminfo: bytes) -> dict[str, int]:
-    """Fields of HostCounters from /proc/meminfo, which counts in KiB."""
-    sizes = {}
-    for line in meminfo.splitlines():
-        name, _, size = line.partition(b":")
-        if name in {b"MemTotal", b"MemAvailable", b"SwapTotal", b"SwapFree"}:
-            sizes[name] = _count(size.split()[0]) * 1024
-    total, available = sizes[b"MemTotal"], sizes[b"MemAvailable"]
-    if available > total or sizes.get(b"SwapFree", 0) > sizes.get(b"SwapTotal", math.inf):
-        raise ValueError("more is free than there is")
-    memory = {
-        "memory_total_bytes": total,
-        "memory_available_bytes": available,
-        "memory_used_bytes": total - available,
-    }
-    if b"SwapTotal" in sizes and b"SwapFree" in sizes:
-        memory["swap_total_bytes"] = sizes[b"SwapTotal"]
-        memory["swap_used_bytes"] = sizes[b"SwapTotal"] - sizes[b"SwapFree"]
-    return memory
-
-
-def parse_disks(diskstats: bytes) -> Counters:
-    """Bytes read and written by disk, from /proc/diskstats; a partition counts only without its disk."""
-    disks = {}
-    for line in diskstats.splitlines():
-        fields = line.split()
-        name = label_text(fields[2])
-        if not _NOT_A_DISK.match(name):
-            disks[name] = (_count(fields[5]) * _SECTOR_BYTES, _count(fields[9]) * _SECTOR_BYTES)
-    return {name: io for name, io in disks.items() if not _is_partition(name, disks)}
-
-
-def _is_partition(name: str, disks: Iterable[str]) -> bool:
-    base = name.rstrip("0123456789")
-    # `sda1` of `sda`; after a digit a `p` stands between: `nvme0n1p1` of `nvme0n1`
-    return base != name and (
-        base in disks or (base[-1:] == "p" and base[-2:-1].isdigit() and base[:-1] in disks)
-    )
-
-
-def parse_links(net_dev: bytes) -> Counters:
-    """Bytes received and sent by network interface, from /proc/net/dev."""
-    links = {}
-    for line in net_dev.splitlines()[2:]:  # two lines of headings
-        name, _, counts = line.rpartition(b":")
-        label = label_text(name.strip())
-        if label != "lo" and not label.startswith(_NOT_A_LINK):
-            fields = counts.split()
-            links[label] = (_count(fields[0]), _count(fields[8]))
-    return links
+        return {"uptime_seconds": decimal_of((self._proc / "uptime").read_bytes().split()[0])}
 
 
 class Forward:
@@ -261,48 +165,3 @@ class Bounded:
             shown[OTHER] = self._other = (read, written)
             self._last = rest
         return shown
-
-
-class Sensors:
-    """Temperatures of the CPU packages, from the two drivers that know them (hwmon sysfs interface)."""
-
-    def __init__(self, sys_root: Path) -> None:
-        self._root = sys_root / "class/hwmon"
-        self._inputs: dict[str, Path] = {}
-        self._wait = 0
-
-    def read(self) -> dict[str, float]:
-        """Degrees Celsius by package. Raises FileNotFoundError where no package has a sensor."""
-        if not self._inputs:
-            self._wait -= 1
-            if self._wait <= 0:
-                self._inputs, self._wait = _find_sensors(self._root), _LOOK_AGAIN
-        if not self._inputs:
-            raise FileNotFoundError(2, "no CPU temperature sensor", str(self._root))
-        try:
-            degrees = {name: int(path.read_bytes()) / 1000 for name, path in self._inputs.items()}
-        except OSError:
-            self._inputs = {}
-            raise
-        return {name: value for name, value in degrees.items() if -50 < value < 150}
-
-
-def _find_sensors(root: Path) -> dict[str, Path]:
-    inputs: dict[str, Path] = {}
-    for chip in sorted(root.iterdir(), key=lambda path: path.resolve()):  # packages in the order of the bus
-        wanted = _SENSOR_DRIVERS.get(_text(chip / "name"), ())
-        sensors = [(_text(path), path) for path in sorted(chip.glob("temp*_label"))] if wanted else []
-        for start in wanted:
-            found = [path for text, path in sensors if text.startswith(start)]
-            for path in found:
-                inputs[f"package-{len(inputs)}"] = path.with_name(path.name.replace("label", "input"))
-            if found:
-                break
-    return inputs
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace").strip()
-    except OSError:
-        return ""

@@ -48,9 +48,8 @@ class Loaded:
     newest: bool = False  # they are from the newest file, which was there
     outrun: bool = True  # as far as can be known, more was published than is in it
     behind: bool = False  # more of GPUs was, for FLUSH_NS at most
-    unread: Collection[
-        str
-    ] = ()  # in both cases: GPUs of which nothing is to be published before they are read
+    # In both cases: GPUs of which nothing is to be published before they are read.
+    unread: Collection[str] = ()
     reason: str = ""  # "" | absent | unreadable | corrupt | invalid | other_host | future_schema
     detail: str = ""  # a sentence for the log, with the file's name
     extra: Mapping[str, Any] = field(default_factory=dict)  # what else was saved in the same breath

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gputally.model import HostCounters, Instant
-from gputally.node.host import CAP, Bounded, Forward, HostReader, parse_disks, parse_links
+from gputally.node.host import CAP, Bounded, Forward, HostReader
+from gputally.node.hostfiles import parse_disks, parse_links
 from gputally.node.rapl import RaplReader, energy_step_uj
 
 FIXTURE = Path(__file__).parent / "fixtures/host/proc"
