@@ -87,9 +87,8 @@ def scrape(url: str) -> bytes:
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process, threads that have ended included, to the nanosecond."""
-    return time.clock_gettime(
-        ((~pid) << 3) | 2
-    )  # the kernel's clock id of that process, clock_getcpuclockid(3)
+    # The kernel's clock id of that process: clock_getcpuclockid(3).
+    return time.clock_gettime(((~pid) << 3) | 2)
 
 
 def resident_mib(pid: int) -> float:

@@ -98,9 +98,8 @@ def test_backfilled_tiles_of_a_day_are_what_the_counters_gained(
 
 
 def test_tiles_that_the_recipe_makes_twice_count_once(server: Server, last_tile_s: float) -> None:
-    assert len(list((server.data).glob("*/meta.json"))) > len(
-        set(PRICES)
-    )  # several blocks over the same hours
+    # Several blocks over the same hours.
+    assert len(list((server.data).glob("*/meta.json"))) > len(set(PRICES))
     counts = server.query("count_over_time(team_user_model:gpu_energy_kwh:increase1h[23h30m])", last_tile_s)
     assert set(counts.values()) == {24}
 

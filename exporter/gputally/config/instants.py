@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from gputally.model.clock import NS_PER_SECOND
 
-_INSTANT = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)? ?(Z|z|[+-]\d\d:\d\d)?", re.ASCII
-)  # the groups are put together again in one form
+# The groups are put together again in one form.
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)? ?(Z|z|[+-]\d\d:\d\d)?", re.ASCII)
 INSTANT_IS = "a time such as 2026-11-20T09:00:00+01:00"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -14,9 +14,8 @@ UW_NS_PER_MJ = 10**12
 DEFAULT_LIMIT_W = 2000.0  # no board draws more; bounds a counter whose card does not tell its limit
 HEADROOM_PERCENT = 120  # boards overshoot their limit for moments
 STEP_NS = NS_PER_SECOND // 10  # the driver renews its counter every 10 to 100 ms
-RING_PATIENCE_NS = (
-    2 * NS_PER_SECOND
-)  # how long a sample ring may bring nothing before a poorer reading is used
+# How long a sample ring may bring nothing before a poorer reading is used.
+RING_PATIENCE_NS = 2 * NS_PER_SECOND
 CLOCK_SLACK_NS = NS_PER_SECOND  # a ring that covers this much more than has passed has had its clock moved
 _UW_NS_PER_MW_US = 10**6
 _NS_PER_US = 1000

@@ -116,10 +116,6 @@ class Roster:
         """Entries in the order of the driver, those that are gone last."""
         return iter(sorted(self._entries.values(), key=_order))
 
-    def __contains__(self, uuid: str) -> bool:
-        """Whether the GPU is known."""
-        return uuid in self._entries
-
     def entry(self, uuid: str) -> Entry | None:
         """The GPU's entry, or None."""
         return self._entries.get(uuid)

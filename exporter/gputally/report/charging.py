@@ -42,9 +42,8 @@ class Terms:
 
     currency: str  # of the tariff, and of owned GPUs
     chargeback: Chargeback
-    own: Mapping[str, Decimal] = field(
-        default_factory=dict
-    )  # name of a card -> what an hour of owning it costs
+    # Name of a card -> what an hour of owning it costs.
+    own: Mapping[str, Decimal] = field(default_factory=dict)
     rentals: tuple[Rental, ...] = ()
     tflops: Mapping[str, Decimal] = field(default_factory=dict)  # name of a card -> by its data sheet
 

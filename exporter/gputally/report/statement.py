@@ -85,9 +85,8 @@ class Ledgers:
     notes: tuple[str, ...] = ()
     has_ended: bool = True  # else all of it is so far
     owned: Mapping[str, Sequence[Machine]] = field(default_factory=dict)  # team -> machines that are its own
-    used: Mapping[tuple[Machine, str], Used] = field(
-        default_factory=dict
-    )  # machine, team -> what it had of it
+    # Machine, team -> what it had of it.
+    used: Mapping[tuple[Machine, str], Used] = field(default_factory=dict)
 
 
 def state(ledgers: Ledgers, team: str, budget: Budget | None) -> Statement:

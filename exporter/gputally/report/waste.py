@@ -8,10 +8,8 @@ from gputally.report.sheet import Amounts, Sheet
 from gputally.report.usage import Filters, Layout, keys, lay_out
 
 REASON = "reason"
-ALLOCATED, NOT_ALLOCATED = (
-    "allocated",
-    "not_allocated",
-)  # beside the reasons of gpu_unattributed_energy_joules_total
+# Beside the reasons of gpu_unattributed_energy_joules_total.
+ALLOCATED, NOT_ALLOCATED = "allocated", "not_allocated"
 _PEOPLE = ("team", "user", "model")
 _ASKED = ("unused_kwh", "unused_cost", "gpu_hours", "busy_hours")
 

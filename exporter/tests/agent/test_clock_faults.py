@@ -121,9 +121,8 @@ def test_after_ten_minutes_of_sleep_the_drivers_counter_is_believed_and_a_guess_
     watch.assert_no_decrease()
     seconds = lived(before, scrape)
     booked = of(scrape, "gpu_energy_joules_total", counter) - of(before, "gpu_energy_joules_total", counter)
-    assert (
-        abs(booked - WATTS * (600 + seconds)) < WATTS * SLACK_S
-    )  # the fake card went on under the same clock
+    # The fake card went on under the same clock.
+    assert abs(booked - WATTS * (600 + seconds)) < WATTS * SLACK_S
     guessed = of(scrape, "gpu_energy_joules_total", integrated) - of(
         before, "gpu_energy_joules_total", integrated
     )

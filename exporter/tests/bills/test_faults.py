@@ -73,9 +73,8 @@ def test_importers_at_once_wait_for_each_other_and_count_once(books):
         ("inserted", 2 * ROWS),
         ("unchanged", 2 * ROWS),
     ]
-    assert books.rows("SELECT DISTINCT revision FROM day_sums") == [
-        (1,)
-    ]  # of two accounts, one after the other
+    # Of two accounts, one after the other.
+    assert books.rows("SELECT DISTINCT revision FROM day_sums") == [(1,)]
     whole(books)
 
 

@@ -80,9 +80,8 @@ def test_what_is_shipped_no_longer_goes_unless_it_was_changed(tmp_path):
         "rules/b.yml": "leave",
     }
     assert set(content(tmp_path)) == {"run.sh", "rules/b.yml"}
-    assert export(tmp_path, {"run.sh": FIRST["run.sh"]}) == {
-        "run.sh": "same"
-    }  # and is nobody's business then
+    # And is nobody's business then.
+    assert export(tmp_path, {"run.sh": FIRST["run.sh"]}) == {"run.sh": "same"}
 
 
 def test_a_link_is_neither_followed_nor_replaced(tmp_path):

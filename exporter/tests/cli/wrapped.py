@@ -134,6 +134,5 @@ class Terminal:
         """Run a short command; what it printed."""
         self.type(f"{command}; echo ==\n")
         printed = self.expect("\n==")
-        return (
-            printed.rpartition("\n==")[0].rpartition("echo ==")[2].strip()
-        )  # a line is echoed once or twice
+        # A line is echoed once or twice.
+        return printed.rpartition("\n==")[0].rpartition("echo ==")[2].strip()

@@ -87,9 +87,8 @@ def test_hours_without_tiles_are_said(scene, hours):
 
     early.server.query = without_the_first
     sheet = by_gpu(early, ("gpu",), {})
-    said = [
-        note for note in sheet.notes if " hours of this range" in note
-    ]  # once, although three rules lack them
+    # Once, although three rules lack them.
+    said = [note for note in sheet.notes if " hours of this range" in note]
     begin = (
         f"uuid:gpu_energy_kwh:increase1h has {hours} of 30 hours of this range, so amounts are too small: "
     )

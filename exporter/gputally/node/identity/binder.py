@@ -239,9 +239,8 @@ class Binder:
         self._tidied_ns = now_ns
         for pid, bound in list(self._bound.items()):
             if bound.ended_ns is None and now_ns - bound.seen_ns >= FORGET_NS:
-                self._watch.drop(
-                    pid
-                )  # it lives, off the GPUs: what proves its end is its leader or its cgroup
+                # It lives, off the GPUs: what proves its end is its leader or its cgroup.
+                self._watch.drop(pid)
                 bound.known.processes -= 1
                 del self._bound[pid]
             elif bound.ended_ns is not None and now_ns - bound.ended_ns > LINGER_NS:

@@ -25,9 +25,8 @@ MOST_BYTES = 8192
 RECHECK_NS = 60 * NS_PER_SECOND
 SETTLE_NS = NS_PER_SECOND // 20  # a folder changed twice within the kernel's clock tick shows one time
 STATES = ("completed", "failed", "cancelled", "timeout")
-_OPEN = (
-    os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-)  # no link, and no waiting for a pipe's writer
+# No link, and no waiting for a pipe's writer.
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 _Stamp = tuple[int, int]  # inode and ctime: of its contents, its mode and its owner
 

@@ -24,10 +24,11 @@ _GPU = ("gputype", "gpu")
 _NEEDED = ("date", "provider")
 _OPTIONAL = ("team", "currency", "gpuhours")
 _MOST_HOURS = Decimal(1_000_000_000)
+# In the name of a column.
 _CURRENCIES = frozenset(
     "aed ars aud bdt bgn brl cad chf clp cny cop czk dkk egp eur gbp hkd huf idr ils inr isk jpy kes krw kzt "  # noqa: SIM905
     "mad mxn myr ngn nok nzd pen php pkr pln qar ron rsd sar sek sgd thb try twd uah usd uyu vnd zar".split()
-)  # in the name of a column
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,8 @@ from gputally.site.market.registry import PROVIDERS, Provider, lacking, source_o
 
 logger = logging.getLogger(__name__)
 STOP_SECONDS = 0.8
-MOST_BYTES = (
-    8 << 20
-)  # of a reply: an order more than any provider's, and as objects no more than the unit has
+# Of a reply: an order more than any provider's, and as objects no more than the unit has.
+MOST_BYTES = 8 << 20
 ROWS_SECONDS = 600.0  # how often rows are looked through for those that have become too old
 _random = Random().random  # noqa: S311 - spreads questions over time, hides nothing
 _make_http = partial(Http, most_bytes=MOST_BYTES)

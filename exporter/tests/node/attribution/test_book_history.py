@@ -84,9 +84,8 @@ class History(RuleBasedStateMachine):
         self.shown = series(self.rig.ledger)
         self.rows: dict[str, JobRow] = {}
         self.scraped_seconds: dict[str, float] = {}  # for how long a job's row has been what it is
-        self.from_spare: set[str] = (
-            set()
-        )  # jobs that were shown for a while already, the book cannot say how long
+        # Jobs that were shown for a while already, the book cannot say how long.
+        self.from_spare: set[str] = set()
         self.folded: dict[str, bool] = {}
 
     @rule(

@@ -32,9 +32,8 @@ def test_the_request_names_localhost_and_not_the_path(path: Path, hands: Hands) 
         def listen() -> None:
             caller = listener.accept()[0]
             with caller, suppress(OSError):
-                caller.sendall(
-                    b"\0\0\0\4\0\0\0\0\0"
-                )  # an empty SETTINGS frame, by which gRPC feels connected
+                # An empty SETTINGS frame, by which gRPC feels connected.
+                caller.sendall(b"\0\0\0\4\0\0\0\0\0")
                 while chunk := caller.recv(4096):
                     said.extend(chunk)
 
