@@ -9,10 +9,9 @@ import click
 from click.core import ParameterSource
 
 from gputally.cli.values import (
-    Address,
+    Checked,
     Duration,
     GivenPath,
-    TelemetryPath,
     check_address,
     check_card,
     check_telemetry_path,
@@ -71,9 +70,9 @@ def _front(of: NodeSettings | SiteSettings) -> "Flags[Any]":
             "Address to serve on; may be given several times.",
             of,
             multiple=True,
-            type=Address(),
+            type=Checked("address", check_address),
         ),
-        _option("--web.telemetry-path", "Path of the metrics.", type=TelemetryPath()),
+        _option("--web.telemetry-path", "Path of the metrics.", type=Checked("path", check_telemetry_path)),
         _option(
             "--web.config.file",
             "TLS and authentication, in the format of the Prometheus exporters.",

@@ -1,6 +1,7 @@
 """How the text of a flag or a variable becomes a value; what cannot be used is refused before all else."""
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,29 +82,16 @@ class GivenPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-class Address(click.ParamType):  # type: ignore[type-arg]  # as Duration
-    """An address to listen on, as the web front reads it."""
+class Checked(click.ParamType):  # type: ignore[type-arg]  # as Duration
+    """Text as it was given, if whoever is to use it can; `check` raises ValueError with one line."""
 
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's signature
-        """Refuse what could not be bound anywhere."""
-        try:
-            check_address(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return str(value)
-
-
-class TelemetryPath(click.ParamType):  # type: ignore[type-arg]  # as Duration
-    """The path of the metrics, as the web front takes it."""
-
-    name = "path"
+    def __init__(self, name: str, check: Callable[[str], None]) -> None:
+        self.name, self._check = name, check
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's signature
-        """Refuse what cannot be served."""
+        """Refuse what cannot be used."""
         try:
-            check_telemetry_path(value)
+            self._check(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         return str(value)
