@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterable, Iterator
 from itertools import product
 
+from grafana.queries import OF_SITE
 from prometheus.tests.conftest import ALERTS, RULES
 from prometheus.tests.promql import metrics
 
@@ -60,17 +61,7 @@ _NOT_THEIRS = {("4711", "vision"), ("4712", "nlp")}  # a job is one team's
 SITE = {"job": "gputally-site", "cluster": "north", "instance": "site"}
 NODES = tuple({"job": "gputally-node", "cluster": "north", "instance": name} for name in ("a", "b"))
 # What the site's agent shows and no node does.
-_SITES = (
-    "site_",
-    "gputally_threshold",
-    "gpu_market_",
-    "gpu_catalog_",
-    "gpu_rental_",
-    "gpu_plan_",
-    "gpu_reservation_",
-    "gpu_cloud_",
-    "gputally_ledger_",
-)
+_SITES = ("gputally_threshold", *OF_SITE)
 Labels = dict[str, str]
 Rows = Iterator[tuple[float, float]]  # seconds, value
 

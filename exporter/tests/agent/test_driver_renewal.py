@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load
-from tests.agent.upgrading import install, version
+from tests.agent.upgrading import install, own_library, version
 from tests.fakenvml import Constant, Process, Square, build
 
 if TYPE_CHECKING:
@@ -86,13 +85,10 @@ def test_a_driver_upgraded_underneath_is_taken_up_when_it_can_be_and_by_the_same
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
     """F7: the library is replaced; the kernel's module follows; then another one comes too soon after."""
-    folder = tmp_path / "lib"
-    folder.mkdir()
-    installed = folder / "libnvidia-ml.so.1"
-    shutil.copy(fake_nvml.library, installed)
+    installed = own_library(fake_nvml, tmp_path)
     fake_nvml.raw.kernel_version = b"580.1"
     gpus = add_idle(fake_nvml, "full", "full")
-    running = agent("--nvml.release=1s", env={"LD_LIBRARY_PATH": str(folder)})
+    running = agent("--nvml.release=1s", env={"LD_LIBRARY_PATH": str(installed.parent)})
     load(running, gpus, Constant(300))
     before = running.scrape()
     tries = fake_nvml.calls("nvmlInitWithFlags")

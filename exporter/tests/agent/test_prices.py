@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.agent.metering import add_idle, assert_exact, is_up, load
-from tests.agent.upgrading import install, version
+from tests.agent.upgrading import install, own_library, version
 from tests.fakenvml import Constant, build
 
 if TYPE_CHECKING:
@@ -101,15 +100,12 @@ def test_a_bad_file_of_prices_is_no_end_of_metering_when_the_process_is_to_be_re
     agent: Callable[..., RunningAgent], fake_nvml: FakeNvml, tmp_path: Path
 ) -> None:
     """After a driver upgrade the old process goes on: one that cannot start is no successor."""
-    folder = tmp_path / "lib"
-    folder.mkdir()
-    installed = folder / "libnvidia-ml.so.1"
-    shutil.copy(fake_nvml.library, installed)
+    installed = own_library(fake_nvml, tmp_path)
     (gpu,) = add_idle(fake_nvml, "full")
     file, prices = tmp_path / "gputally.yml", tmp_path / "prices.csv"
     file.write_text("tariff: {currency: EUR, price_per_kwh: 0.5, prices: {file: prices.csv}}\n")
     put(prices, "0.2")
-    running = agent(f"--config.file={file}", env={"LD_LIBRARY_PATH": str(folder)})
+    running = agent(f"--config.file={file}", env={"LD_LIBRARY_PATH": str(installed.parent)})
     load(running, [gpu], Constant(500))
     prices.write_text("not prices\n")
     install(build(tmp_path / "newer", version="590.2"), installed)

@@ -10,8 +10,7 @@ import pytest
 from gputally.node.sources.nvidia_smi import NvidiaSmiSource, fast, listing, slow, xmllog
 from gputally.node.sources.printed import Sheet
 from gputally.node.sources.protocol import Unavailable, VersionMismatch
-from tests.sources.standins.golden import assert_golden
-from tests.sources.standins.physical import assert_physical
+from tests.sources.standins.golden import assert_golden, read_out
 from tests.sources.standins.source import opened, read, uuids_of
 from tests.sources.standins.standin import CAPTURES, StandIn, captures_of
 
@@ -35,21 +34,7 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 @pytest.mark.parametrize("capture", WITH_LOG)
 def test_readings_of_a_capture_are_as_recorded(smi: StandIn, capture: str) -> None:
     smi.play(capture)
-    source = NvidiaSmiSource()
-    inventory = source.open()
-    (reader,) = source.readers()
-    readings = reader.read(slow=True)
-    for reading in readings.values():
-        assert_physical(reading)
-    assert_golden(
-        FOLDER / capture,
-        {
-            "inventory": inventory,
-            "descriptions": reader.describe(),
-            "readings": readings,
-            "ticks": reader.read(slow=False),
-        },
-    )
+    assert_golden(FOLDER / capture, read_out(NvidiaSmiSource(), ticks=True))
 
 
 @pytest.mark.parametrize("capture", WITHOUT_GPU)

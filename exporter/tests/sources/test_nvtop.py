@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gputally.node.sources import nvtop
 from gputally.node.sources.nvtop import NvtopSource
 from gputally.node.sources.protocol import SourceError, Unavailable
-from tests.sources.standins.golden import assert_golden
+from tests.sources.standins.golden import assert_golden, read_out
 from tests.sources.standins.physical import assert_physical
 from tests.sources.standins.standin import CAPTURES, StandIn, captures_of
 
@@ -46,15 +46,7 @@ def read(source: NvtopSource, *, slow: bool = True) -> Mapping[str, Reading]:
 @pytest.mark.parametrize("capture", WITH_GPU)
 def test_readings_of_a_capture_are_as_recorded(top: StandIn, capture: str) -> None:
     top.play(capture)
-    source = NvtopSource()
-    inventory = source.open()
-    (reader,) = source.readers()
-    readings = reader.read(slow=True)
-    for reading in readings.values():
-        assert_physical(reading)
-    assert_golden(
-        FOLDER / capture, {"inventory": inventory, "descriptions": reader.describe(), "readings": readings}
-    )
+    assert_golden(FOLDER / capture, read_out(NvtopSource()))
 
 
 @pytest.mark.parametrize("capture", WITHOUT_GPU)
