@@ -1,7 +1,7 @@
 """The flags that `gputally offers` and `gputally plan` have in common: where offers come from, and which."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,8 @@ from gputally.model.market import HOST_TIERS, PRICE_TIERS
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
     from gputally.site.market.cards import Catalogue
+    from gputally.site.market.listing import Listing
+    from gputally.site.market.search import Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
 SITE_URL = "http://127.0.0.1:9837"
@@ -93,7 +95,29 @@ WHICH = (
 )
 
 
-def cards_of(catalogue: "Catalogue", names: Iterable[str]) -> frozenset[str]:
+def wanted_of(flags: Mapping[str, Any], listing: "Listing", catalogue: "Catalogue") -> "Wanted":
+    """What the flags say of offers. Raises click.UsageError for a card or provider that nobody knows."""
+    from gputally.site.market.search import Wanted  # noqa: PLC0415 - not before the flags are right
+
+    known = [report.provider for report in listing.market.providers]
+    for name in flags["providers"]:
+        if name not in known:
+            raise click.UsageError(f"--provider {name}: none of {', '.join(known)}")
+    return Wanted(
+        cards=_cards_of(catalogue, flags["cards"]),
+        memory_gib=flags.get("memory") or Decimal(0),
+        providers=frozenset(flags["providers"]),
+        regions=frozenset(flags["regions"]),
+        price_tiers=frozenset(flags["price_tiers"]),
+        host_tiers=frozenset(flags["host_tiers"]),
+        max_usd=flags.get("max_usd"),
+        min_available=flags.get("min_available", 0),
+        nvlink=flags["nvlink"],
+        sold_out=flags.get("sold_out", False),
+    )
+
+
+def _cards_of(catalogue: "Catalogue", names: Iterable[str]) -> frozenset[str]:
     """The cards that names mean: a slug, a family, or a label. Raises click.UsageError."""
     found: set[str] = set()
     for name in names:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gputally.cli.marketflags import FROM, WHICH, Amount, cards_of
+from gputally.cli.marketflags import FROM, WHICH, Amount, wanted_of
 from gputally.cli.shapeflags import PAGE, form, given, limit_of
 from gputally.site.market.search import ORDERS
-from gputally.tables.columns import Column, Row
+from gputally.tables.columns import Column, Row, exact
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
     from gputally.site.market.cards import Catalogue
@@ -113,28 +113,6 @@ def _listed(
     )
 
 
-def wanted_of(flags: Mapping[str, Any], listing: "Listing", catalogue: "Catalogue") -> "Wanted":
-    """What the flags say of offers. Raises click.UsageError for a card or provider that nobody knows."""
-    from gputally.site.market.search import Wanted  # noqa: PLC0415 - as above
-
-    known = [report.provider for report in listing.market.providers]
-    for name in flags["providers"]:
-        if name not in known:
-            raise click.UsageError(f"--provider {name}: none of {', '.join(known)}")
-    return Wanted(
-        cards=cards_of(catalogue, flags["cards"]),
-        memory_gib=flags.get("memory") or Decimal(0),
-        providers=frozenset(flags["providers"]),
-        regions=frozenset(flags["regions"]),
-        price_tiers=frozenset(flags["price_tiers"]),
-        host_tiers=frozenset(flags["host_tiers"]),
-        max_usd=flags.get("max_usd"),
-        min_available=flags.get("min_available", 0),
-        nvlink=flags["nvlink"],
-        sold_out=flags.get("sold_out", False),
-    )
-
-
 def _about_missing(listing: "Listing", found: "tuple[Found, ...]", wanted: "Wanted") -> Iterator[str]:
     offers = listing.market.offers(listing.at_seconds)
     gone = sum(offer.available_gpus == 0 for offer in offers)
@@ -170,8 +148,3 @@ def _row(found: "Found") -> Row:
         "offer_id": offer.offer_id,
         "url": offer.url,
     }
-
-
-def exact(value: float | None) -> Decimal | None:
-    """A number for a cell."""
-    return None if value is None else Decimal(str(value))

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gputally.cli.marketflags import FROM, WHICH
-from gputally.cli.offers import exact, wanted_of
+from gputally.cli.marketflags import FROM, WHICH, wanted_of
 from gputally.cli.planflags import NEED, OWN, plan_of
 from gputally.cli.shapeflags import form, given
-from gputally.tables.columns import Column, Row
+from gputally.tables.columns import Column, Row, exact
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
     from gputally.config.rentals import Plan

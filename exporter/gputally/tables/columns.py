@@ -20,3 +20,8 @@ class Column:
     title: str  # in a table
     kind: Kind = "text"
     digits: int | None = None  # in a table, where it differs from its kind's
+
+
+def exact(value: float | None) -> Decimal | None:
+    """A number for a cell."""
+    return None if value is None else Decimal(str(value))
