@@ -9,7 +9,7 @@ from grafana.overrides import of_query, overridden
 from grafana.overtime import GREYS
 from grafana.page import Line, Opening, page
 from grafana.panels import Look, timeseries
-from grafana.queries import HEARTBEAT, TROUBLE, Json, series
+from grafana.queries import HEARTBEAT, TROUBLE, Json, at_end, series
 from grafana.tables import NO_NUMBER, Column, joined, link, or_said, paged, table, to_gpu, to_machine, words
 from grafana.variables import currency
 
@@ -177,7 +177,7 @@ def _state() -> Column:
 def _power_by_machine() -> Json:
     power = "instance:gpu_power_watts:sum{}"
     # Chosen at the range's end: at every point anew, it would be now these and now those.
-    few = f"{power} and on (cluster, instance) topk({FEW}, {_at_end(power)})"
+    few = f"{power} and on (cluster, instance) topk({FEW}, {at_end(power)})"
     return timeseries(
         "Power by machine",
         f"What the GPUs of each machine draw, on top of each other: the {FEW} machines that draw most at the "
@@ -187,17 +187,12 @@ def _power_by_machine() -> Json:
     )
 
 
-def _at_end(gauge: str) -> str:
-    """The last value, though a scrape or two be missing."""
-    return f"last_over_time({gauge}[10m] @ end())"
-
-
 def _hottest() -> Json:
     heat = "gpu_temperature_celsius{}"
     body = timeseries(
         "Hottest GPUs",
         f"Temperature of the {FEW} chips that are hottest at the end of the time range.",
-        [series(f"{heat} and on (cluster, instance, uuid) topk({FEW}, {_at_end(heat)})", GPU)],
+        [series(f"{heat} and on (cluster, instance, uuid) topk({FEW}, {at_end(heat)})", GPU)],
         CELSIUS,
     )
     return overridden(body, [of_query("A", {"custom.fillOpacity": 0})])

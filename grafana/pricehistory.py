@@ -3,7 +3,7 @@
 from grafana.offers import CARD, KIND, PROVIDER, SELLER, USD
 from grafana.overrides import of_query, overridden
 from grafana.panels import Look, timeseries
-from grafana.queries import Json, series
+from grafana.queries import Json, at_end, series
 
 _OFFERED = f"card_provider:gpu_market_usd_per_gpu_hour:min{{{PROVIDER}}}"
 _SPREAD = f"card:gpu_market_spread:ratio{{{CARD}}}"
@@ -48,7 +48,7 @@ def by_card() -> Json:
 def spread() -> Json:
     """Is it worth while to look around?"""
     asked = f"max by ({KIND}) ({_SPREAD})"
-    most = f"topk({_FEW}, max by ({KIND}) ({_at_end(_SPREAD)}))"
+    most = f"topk({_FEW}, max by ({KIND}) ({at_end(_SPREAD)}))"
     body = timeseries(
         "Spread over time",
         f"How much less the cheapest of all providers asks than the dearest; of more than {_FEW} cards and "
@@ -61,11 +61,7 @@ def spread() -> Json:
 
 def _offered() -> str:
     """Card -> how many sell it, at the end of the range: else it would be now these cards, now those."""
-    return f"count by (card) ({_at_end(_OFFERED)})"
-
-
-def _at_end(gauge: str) -> str:
-    return f"last_over_time({gauge}[10m] @ end())"
+    return f"count by (card) ({at_end(_OFFERED)})"
 
 
 def _lines(title: str, description: str, expression: str, legend: str) -> Json:

@@ -131,3 +131,8 @@ def instant(expression: str, legend: str = "__auto") -> Json:
 def rows(expression: str) -> Json:
     """The same as rows of a table: one for each series, its labels as fields."""
     return instant(expression) | {"format": "table"}
+
+
+def at_end(gauge: str) -> str:
+    """A gauge at the end of the time range, though a scrape or two be missing there."""
+    return f"last_over_time({gauge}[10m] @ end())"

@@ -33,6 +33,7 @@ from gputally.config.bands import (
     refuse_two_prices,
     whole,
 )
+from gputally.config.checked import matching
 from gputally.config.intervals import GRAMS, PRICE, read_series
 from gputally.config.strict import Section, Value
 from gputally.config.zones import read_zone
@@ -87,7 +88,7 @@ def read_site(root: Section, folder: Path, read: ReadSeries = read_series) -> Si
         raise site.error("timezone", "missing: whose clocks and calendar are meant, such as Europe/Berlin")
     what = "a name of letters, digits, blanks and ._-"
     return SiteDeclaration(
-        _matching(name, _SITE_NAME, what) if name is not None else "", tariff, tuple(files.seen)
+        matching(name, _SITE_NAME, what) if name is not None else "", tariff, tuple(files.seen)
     )
 
 
@@ -112,7 +113,7 @@ class _TariffReader:
         currency = block.get("currency")
         if currency is None:
             raise block.error("currency", "missing: three letters such as EUR")
-        self._currency = _matching(currency, _CURRENCY, "three capital letters such as EUR")
+        self._currency = matching(currency, _CURRENCY, "three capital letters such as EUR")
         self._holidays = _holidays(block)
         self._kinds_of_day = ALL_DAYS if self._holidays else ALL_DAYS - {HOLIDAY}
 
@@ -257,10 +258,3 @@ def _pue(site: Section) -> tuple[int, ...]:
 
 def _pue_e4(value: Value) -> int:
     return whole(value, value.decimal(Decimal(1), Decimal(5)), PUE_SCALE)
-
-
-def _matching(value: Value, pattern: re.Pattern[str], what: str) -> str:
-    text = value.string(what)
-    if not pattern.fullmatch(text):
-        raise value.expected(what)
-    return text

@@ -76,3 +76,14 @@ def assert_exact(agent: RunningAgent, gpus: Iterable[FakeGpu], timeout: float = 
         raise AssertionError(f"(counted, true) mJ: {table}\n{error}") from None
     ticks = agent.scrape().value("gputally_samples_total") or 0
     assert exact(agent.wait_until(lambda s: (s.value("gputally_samples_total") or 0) > ticks + 1))
+
+
+def samples(scrape: Scrape) -> int:
+    """Ticks so far."""
+    return int(scrape.value("gputally_samples_total") or 0)
+
+
+def after_ticks(agent: RunningAgent, more: int) -> Scrape:
+    """The scrape that many samples later."""
+    ticks = agent.value("gputally_samples_total") or 0
+    return agent.wait_until(lambda s: (s.value("gputally_samples_total") or 0) >= ticks + more)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, true_mj, uuid_of
+from tests.agent.metering import (
+    add_idle,
+    after_ticks,
+    assert_exact,
+    counted_mj,
+    is_up,
+    load,
+    true_mj,
+    uuid_of,
+)
 from tests.agent.preload import Preload, preload, preload_library
 from tests.fakenvml import Constant
 
@@ -35,12 +44,6 @@ def of(scrape: Scrape, name: str, gpu: FakeGpu) -> float:
 def lived(earlier: Scrape, later: Scrape) -> float:
     """Seconds between two scrapes, by a clock that nobody moved."""
     return later.at - earlier.at
-
-
-def after_ticks(running: RunningAgent, more: int) -> Scrape:
-    """The scrape that many samples later."""
-    ticks = running.value("gputally_samples_total") or 0
-    return running.wait_until(lambda s: (s.value("gputally_samples_total") or 0) >= ticks + more)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, uuid_of
+from tests.agent.metering import add_idle, assert_exact, counted_mj, is_up, load, samples, uuid_of
 from tests.fakenvml import Constant, Square
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 READ = "nvmlDeviceGetMemoryInfo_v2"  # one call a read
 FIRST = "nvmlDeviceGetFieldValues"  # the first call of a read
-
-
-def samples(scrape: Scrape) -> int:
-    """Ticks so far."""
-    return int(scrape.value("gputally_samples_total") or 0)
 
 
 def index_of(scrape: Scrape, gpu: FakeGpu) -> str | None:

@@ -23,7 +23,7 @@ from tests.agent.jobbing import (
     state_of,
     wait_for_jobs,
 )
-from tests.agent.metering import IDLE, add_idle, assert_exact, is_up, load, true_mj
+from tests.agent.metering import IDLE, add_idle, after_ticks, assert_exact, is_up, load, true_mj
 from tests.fakenvml import Constant, Process
 
 if TYPE_CHECKING:
@@ -43,12 +43,6 @@ def runs(tmp_path: Path) -> Path:
     folder = tmp_path / "runs"
     folder.mkdir(mode=0o1777)
     return folder
-
-
-def after_ticks(running: RunningAgent, more: int) -> Scrape:
-    """The scrape that many samples later."""
-    ticks = running.value("gputally_samples_total") or 0
-    return running.wait_until(lambda s: (s.value("gputally_samples_total") or 0) >= ticks + more)
 
 
 def ended(running: RunningAgent, job_id: str, state: str = "ended") -> Scrape:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agent.metering import add_idle, assert_exact, is_up, load, uuid_of
+from tests.agent.metering import add_idle, assert_exact, is_up, load, samples, uuid_of
 from tests.fakenvml import Constant, Process, Rate
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ OWN = {
     *("gputally_sample_gaps_total", "gputally_last_sample_timestamp_seconds", "gputally_state_write_success"),
     *("gputally_sample_interval_seconds", "process_resident_memory_bytes", "host_cpus"),
 }
-
-
-def samples(scrape: Scrape) -> int:
-    """Ticks so far."""
-    return int(scrape.value("gputally_samples_total") or 0)
 
 
 def published_at(scrape: Scrape) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import socket
@@ -22,10 +20,9 @@ from gputally.model.market import Market
 from gputally.site.market.listing import Listing, write_listing
 from tests.cli.command import gputally
 from tests.cli.marketdocument import DOCUMENT, LISTING
+from tests.cli.saying import Say, assert_refused, rows
 from tests.report.answering import Answer, Seen, speaking, wanting
 from tests.site.market.marketplace import H100, NOW
-
-Say = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -58,12 +55,6 @@ def say(run: Say, file: Path) -> Say:
 def today() -> str:
     """A day that a price row may be of."""
     return f"{datetime.now(UTC):%Y-%m-%d}"
-
-
-def rows(say: Say, *arguments: str) -> list[dict[str, str]]:
-    status, out, _ = say(*arguments, "--format=csv")
-    assert status == 0
-    return list(csv.DictReader(io.StringIO(out)))
 
 
 def prices(say: Say, *arguments: str) -> list[float]:
@@ -192,11 +183,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_wrong_flag_is_one_line_and_status_2(say: Say, name: str) -> None:
-    arguments, words = REFUSED[name]
-    status, out, err = say(*arguments)
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("gputally: error: ")
-    assert words in err
+    assert_refused(say, *REFUSED[name])
 
 
 FILES = {

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,9 +12,9 @@ from gputally.cli import main
 from gputally.cli.plan import COLUMNS
 from tests.cli.command import gputally
 from tests.cli.marketdocument import DOCUMENT
+from tests.cli.saying import Say, assert_refused, rows
 from tests.report.answering import Answer, speaking
 
-Say = Callable[..., tuple[int, str, str]]
 EIGHT = ("--gpus=8", "--card=h100-sxm5-80gb", "--hours=48")
 
 
@@ -39,12 +36,6 @@ def say(file: Path, capsys: pytest.CaptureFixture[str]) -> Say:
         return int(ended.value.code or 0), written.out, written.err
 
     return run
-
-
-def rows(say: Say, *arguments: str) -> list[dict[str, str]]:
-    status, out, _ = say(*arguments, "--format=csv")
-    assert status == 0
-    return list(csv.DictReader(io.StringIO(out)))
 
 
 def rented(say: Say, *arguments: str) -> list[tuple[str, str, int, float]]:
@@ -182,11 +173,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_contradicts_itself_is_one_line_and_status_2(say: Say, name: str) -> None:
-    arguments, words = REFUSED[name]
-    status, out, err = say(*arguments)
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("gputally: error: ")
-    assert words in err
+    assert_refused(say, *REFUSED[name])
 
 
 def test_the_program_itself_asks_the_site_agent(tmp_path: Path) -> None:
