@@ -104,7 +104,7 @@ def test_pages_of_a_table_lead_on(say):
 
 
 def test_a_table_has_fifty_rows_if_nobody_says_how_many(say, monkeypatch):
-    monkeypatch.setattr("gputally.cli.report.TABLE_ROWS", 4)
+    monkeypatch.setattr("gputally.cli.shapeflags.TABLE_ROWS", 4)
     assert "Page 1 of 5, 17 rows in all" in say("jobs")[1]
     assert len(rows(say("jobs", "--format=csv")[1])) == 17
 
