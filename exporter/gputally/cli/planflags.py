@@ -18,9 +18,9 @@ from gputally.config.rentals import (
     MOST_VRAM_GIB,
     Plan,
 )
+from gputally.model.clock import NS_PER_HOUR
 
 F = TypeVar("F", bound=Callable[..., Any])
-_HOUR_NS = 3_600_000_000_000
 _ZERO, _LEAST = Decimal(0), Decimal("0.001")
 _WATTS = Decimal(5000)
 FORMS = (("tflops", "hours"), ("gpus", "cards", "hours"), ("total_flops", "deadline_ns"))
@@ -47,7 +47,7 @@ NEED = (
         "--deadline",
         "deadline_ns",
         help="In which time, such as 48h or 14d.",
-        type=Duration(_HOUR_NS // 10, int(LONGEST_HOURS) * _HOUR_NS),
+        type=Duration(NS_PER_HOUR // 10, int(LONGEST_HOURS) * NS_PER_HOUR),
     ),
     _amount(
         "--mfu",
@@ -86,7 +86,7 @@ def plan_of(flags: Mapping[str, Any]) -> Plan:
     deadline_ns, mfu = flags["deadline_ns"], flags["mfu"]
     return Plan(
         name="plan",
-        hours=Decimal(deadline_ns) / _HOUR_NS if deadline_ns is not None else flags["hours"],
+        hours=Decimal(deadline_ns) / NS_PER_HOUR if deadline_ns is not None else flags["hours"],
         tflops=flags["tflops"],
         total_flops=flags["total_flops"],
         gpus=flags["gpus"],

@@ -8,7 +8,7 @@ import click
 
 from gputally.cli.shapeflags import SHAPE, given, limit_of
 from gputally.cli.values import At, Duration, GivenPath, Moment
-from gputally.model.clock import NS_PER_SECOND, system_clock
+from gputally.model.clock import NS_PER_HOUR, NS_PER_SECOND, system_clock
 from gputally.model.reservation import STATES
 
 if TYPE_CHECKING:  # nothing of it is needed to print --help
@@ -18,8 +18,7 @@ if TYPE_CHECKING:  # nothing of it is needed to print --help
     from gputally.site.reservations.changes import Changed
     from gputally.tables.listed import Listed
 
-_HOUR_NS = 3_600_000_000_000
-_LONGEST = Duration(NS_PER_SECOND, 3660 * 24 * _HOUR_NS)
+_LONGEST = Duration(NS_PER_SECOND, 3660 * 24 * NS_PER_HOUR)
 FILE = click.option(
     "--file",
     "file",

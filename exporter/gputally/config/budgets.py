@@ -13,11 +13,10 @@ budgets:
     corrections: [{date: 2026-11-12, amount: -20, note: cluster was down}]
 """
 
-import re
 from decimal import Decimal
 
 from gputally.config.bands import read_date
-from gputally.config.checked import matching
+from gputally.config.checked import CURRENCY, matching
 from gputally.config.strict import Section, Value
 from gputally.config.teams import LONGEST
 from gputally.model.budget import PARTS, PERIODS, Budget, Entry, period_named
@@ -29,7 +28,6 @@ LONGEST_NOTE = 200
 _MOST_MONEY = Decimal(100_000_000_000)
 _LEAST, _MOST_RATIO = Decimal("0.01"), Decimal(10)
 _ZERO = Decimal(0)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _THRESHOLDS = (Decimal("0.5"), Decimal("0.8"), Decimal(1))
 
 
@@ -64,7 +62,7 @@ def _budget(section: Section) -> Budget:
         read_team(team),
         period,
         amount.decimal(_ZERO, _MOST_MONEY),
-        matching(currency, _CURRENCY, "a currency by its three capital letters, such as EUR"),
+        matching(currency, CURRENCY, "a currency by its three capital letters, such as EUR"),
         carry_over,
         include,
         thresholds,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gputally.config.strict import Value
 
 Check = Callable[[str], object]  # raises ValueError with a sentence
+CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 def checked(value: Value, check: Check, what: str) -> str:

@@ -10,13 +10,12 @@ market:
   providers: {vast: {}, akash: {interval: 30m}}
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from gputally.config.checked import Check
+from gputally.config.checked import CURRENCY, Check
 from gputally.config.providers import (
     CLOUD_NAMES,
     CLOUDS,
@@ -56,7 +55,6 @@ MAX_SERIES, MOST_SERIES, FEWEST_SERIES = 5000, 20_000, 10
 MOST_ALIASES, LONGEST_ALIAS = 500, 128
 _ZERO, _ONE = Decimal(0), Decimal(1)
 _LEAST_RATE, _MOST_RATE = Decimal("0.000001"), Decimal(1000)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def _rates(section: Section) -> dict[str, Decimal]:
     for currency, value in section.items():
         if currency == "USD":
             raise value.error("1 by itself: rates are USD for one of another currency")
-        if not _CURRENCY.fullmatch(currency):
+        if not CURRENCY.fullmatch(currency):
             raise value.error("expected a currency by its three capital letters, such as EUR")
         rates[currency] = value.decimal(_LEAST_RATE, _MOST_RATE)
     return rates

@@ -17,6 +17,7 @@ from typing import TypeVar
 from gputally.config.checked import Check, matching
 from gputally.config.providers import read_card, read_label, read_usd
 from gputally.config.strict import Section, Value
+from gputally.model.clock import NS_PER_HOUR
 from gputally.model.market import HOST_TIERS, PRICE_TIERS
 
 MFU = Decimal("0.4")  # of the dense BF16 rate, where a plan says nothing: it decides the answer
@@ -26,7 +27,6 @@ MOST_MONEY = Decimal(1_000_000_000)
 MOST_TFLOPS, MOST_FLOPS = Decimal(100_000_000), Decimal(10) ** 30
 MOST_VRAM_GIB = Decimal(10_000)
 LONGEST_HOURS = Decimal(100_000)
-_HOUR_NS = 3_600_000_000_000
 _DAY_HOURS = Decimal(24)
 _ZERO, _LEAST = Decimal(0), Decimal("0.001")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", re.ASCII)
@@ -160,8 +160,8 @@ def _hours(hours: Value | None, deadline: Value | None) -> Decimal:
     if hours is not None:
         return hours.decimal(_LEAST, LONGEST_HOURS)
     assert deadline is not None  # noqa: S101 - the form has one of them
-    longest_ns = int(LONGEST_HOURS) * _HOUR_NS
-    return Decimal(deadline.duration_ns(_HOUR_NS // 10, longest_ns)) / _HOUR_NS
+    longest_ns = int(LONGEST_HOURS) * NS_PER_HOUR
+    return Decimal(deadline.duration_ns(NS_PER_HOUR // 10, longest_ns)) / NS_PER_HOUR
 
 
 def _flops(value: Value) -> Decimal:

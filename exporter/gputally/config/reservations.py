@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from gputally.config.checked import matching
+from gputally.config.checked import CURRENCY, matching
 from gputally.config.durations import format_ns
 from gputally.config.instants import INSTANT_IS, parse_instant_ns, shown
 from gputally.config.overlaps import Conflict, conflicts, over_limit
@@ -44,7 +44,6 @@ _HOST_IS = "a host as in the label instance, without its port"
 _USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@$-]{0,63}", re.ASCII)
 _GPU = re.compile(r"0|[1-9][0-9]{0,2}|[A-Za-z][A-Za-z0-9._:-]{0,79}", re.ASCII)
 _GPU_IS = "an index such as 0, or a UUID"
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 class ConflictError(ConfigError):
@@ -159,7 +158,7 @@ def _price(section: Section) -> tuple[Decimal | None, str]:
         raise section.value.error("expected per_gpu_hour and currency")
     return (
         price.decimal(_LEAST_PRICE, _MOST_PRICE),
-        matching(currency, _CURRENCY, "three capital letters such as EUR"),
+        matching(currency, CURRENCY, "three capital letters such as EUR"),
     )
 
 

@@ -33,7 +33,7 @@ from gputally.config.bands import (
     refuse_two_prices,
     whole,
 )
-from gputally.config.checked import matching
+from gputally.config.checked import CURRENCY, matching
 from gputally.config.intervals import GRAMS, PRICE, read_series
 from gputally.config.strict import Section, Value
 from gputally.config.zones import read_zone
@@ -54,7 +54,6 @@ from gputally.tariff.rates import MILLIGRAMS, NANO, PUE_SCALE
 
 MOST_GRAMS = Decimal(5_000)
 MOST_BANDS = 24  # names over all versions: each is a series of every GPU, team and job
-_CURRENCY = re.compile(r"[A-Z]{3}")
 _SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 _OF_A_VERSION = ("valid_from", "surcharges_per_kwh", "price_per_kwh", "bands", "prices")
 PRICES, CARBON = "prices", "carbon"
@@ -113,7 +112,7 @@ class _TariffReader:
         currency = block.get("currency")
         if currency is None:
             raise block.error("currency", "missing: three letters such as EUR")
-        self._currency = matching(currency, _CURRENCY, "three capital letters such as EUR")
+        self._currency = matching(currency, CURRENCY, "three capital letters such as EUR")
         self._holidays = _holidays(block)
         self._kinds_of_day = ALL_DAYS if self._holidays else ALL_DAYS - {HOLIDAY}
 

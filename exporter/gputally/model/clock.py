@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 NS_PER_SECOND = 1_000_000_000
+NS_PER_HOUR = 3600 * NS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,12 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from gputally.model.clock import NS_PER_SECOND
+from gputally.model.clock import NS_PER_HOUR, NS_PER_SECOND
 from gputally.tariff.declared import HOLIDAY, MINUTES, Tariff, Version
 from gputally.tariff.rates import Rate
 
 _MINUTE_NS = 60 * NS_PER_SECOND
-_HOUR_NS = 60 * _MINUTE_NS
-_BLOCK_NS = 24 * _HOUR_NS
+_BLOCK_NS = 24 * NS_PER_HOUR
 _BLOCKS_KEPT = 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -129,8 +128,8 @@ class Schedule:
 
     def _changes_of_clocks(self, from_ns: int, until_ns: int) -> Iterator[int]:
         """Instants within the interval at which the clocks are set; no zone sets them twice in an hour."""
-        for low_ns in range(from_ns, until_ns, _HOUR_NS):
-            low, high = low_ns // NS_PER_SECOND, min(low_ns + _HOUR_NS, until_ns) // NS_PER_SECOND
+        for low_ns in range(from_ns, until_ns, NS_PER_HOUR):
+            low, high = low_ns // NS_PER_SECOND, min(low_ns + NS_PER_HOUR, until_ns) // NS_PER_SECOND
             before = self._offset(low_ns)
             if self._offset(high * NS_PER_SECOND) == before:
                 continue

@@ -15,6 +15,9 @@ from typing import Protocol
 
 from gputally.model import Description, Inventory, Reading
 
+# The reasons that slow a GPU down against its will.
+HELD_DOWN = ("sw_power_cap", "hw_slowdown", "sync_boost", "sw_thermal", "hw_thermal", "hw_power_brake")
+
 
 class SourceError(Exception):
     """A fault of the source. `reason` is a word for a label; the message is a sentence for a person.

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 
+from gputally.config.checked import CURRENCY
 from gputally.config.yamltree import quote
 from gputally.site.ledger.money import MOST
 
@@ -14,7 +15,6 @@ _NUMBER = re.compile(
     r"[+-]?(?:[0-9]{1,60}(?:\.[0-9]{0,60})?|\.[0-9]{1,60})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII
 )
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 class Rejected(Exception):
@@ -38,7 +38,7 @@ def money(column: str, text: str) -> Decimal:
 
 def currency(column: str, text: str) -> str:
     """Three capital letters. Raises Rejected."""
-    if not _CURRENCY.fullmatch(text):
+    if not CURRENCY.fullmatch(text):
         raise Rejected(f"{column}: expected a currency by its three capital letters, found {quote(text)}")
     return text
 

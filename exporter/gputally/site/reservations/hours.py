@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
+from gputally.model.clock import NS_PER_HOUR
 from gputally.model.reservation import Reservation
 
-HOUR_NS = 3_600_000_000_000
 _NANO = Decimal("1e-9")
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
@@ -29,7 +29,7 @@ def charged(reservations: Iterable[Reservation], first_ns: int, end_ns: int) -> 
     for one in reservations:
         held_ns = min(one.until_ns, end_ns) - max(one.start_ns, first_ns)
         if held_ns > 0:
-            hours = Fraction(held_ns * one.count, HOUR_NS)
+            hours = Fraction(held_ns * one.count, NS_PER_HOUR)
             found.append(ReservedHours(one.id, one.team, hours, amount(one, hours), one.currency))
     return tuple(found)
 

@@ -15,6 +15,7 @@ from gputally.node.sources.printed import (
     Sheet,
     is_absent,
 )
+from gputally.node.sources.protocol import HELD_DOWN
 
 MOST_WATTS = 2000.0
 _MOST_MICROSECONDS = ((1 << 63) - 1) // 1000
@@ -47,15 +48,13 @@ REASONS = {  # our word -> nvidia-smi's
     "hw_power_brake": "hw_power_brake_slowdown",
     "display_clocks": "display_clocks_setting",
 }
-# The reasons that slow a GPU down against its will.
-_HELD_DOWN = ("sw_power_cap", "hw_slowdown", "sync_boost", "sw_thermal", "hw_thermal", "hw_power_brake")
 
 IDENTITY = ("index", "uuid")
 _VALUES = (
     *("power.draw", "power.draw.average", "power.draw.instant", "utilization.gpu", "utilization.memory"),
     *("memory.total", "memory.used", "memory.free", "memory.reserved"),
 )
-_REASON_FIELDS = tuple(f"clocks_event_reasons.{REASONS[reason]}" for reason in _HELD_DOWN)
+_REASON_FIELDS = tuple(f"clocks_event_reasons.{REASONS[reason]}" for reason in HELD_DOWN)
 _FORMER_NAMES = {f: f.replace("clocks_event_reasons", "clocks_throttle_reasons") for f in _REASON_FIELDS}
 
 PATHS: dict[str, tuple[str, ...]] = {  # field -> where it stands in the log, newest layout first
@@ -112,7 +111,7 @@ def fast_reading(row: Texts, sheet: Sheet, processes: tuple[ProcessReading, ...]
         for reason, field in _COUNTERS.items()
     }
     throttle_ns = {reason: ns for reason, ns in counted.items() if ns is not None}
-    active = {r: on for r, on in active_reasons(row, sheet).items() if r in _HELD_DOWN}
+    active = {r: on for r, on in active_reasons(row, sheet).items() if r in HELD_DOWN}
     memory = sheet.memory(
         {f"memory_{name}_bytes": row.get(f"memory.{name}") for name in ("total", "used", "free", "reserved")},
         MEBIBYTES,

@@ -16,6 +16,7 @@ from gputally.node.sources.nvml.fields import GPU, FieldBatch
 from gputally.node.sources.nvml.processes import Processes
 from gputally.node.sources.nvml.samples import PowerSamples
 from gputally.node.sources.nvml.throttling import ThrottleReasons
+from gputally.node.sources.protocol import HELD_DOWN
 
 MOST_WATTS = 2000.0  # for a card that does not tell its own limit
 _MOST_COUNTED = (1 << 63) - 1  # a 64-bit counter beyond it is -1 or a sentinel
@@ -38,8 +39,6 @@ _THROTTLE_FIELDS = {
     "throttle_ns.thermal": [(75, GPU)],
 }
 _THROTTLE = {reading: reading.partition(".")[2] for reading in _THROTTLE_FIELDS}
-# The reasons that slow a GPU down against its will, for cards that do not count them.
-_HELD_DOWN = ("sw_power_cap", "hw_slowdown", "sync_boost", "sw_thermal", "hw_thermal", "hw_power_brake")
 
 
 class FastLane:
@@ -187,4 +186,4 @@ class FastLane:
         active = self._throttling.read()
         if active is None:
             return {"throttle_ns": None, "throttling": None}
-        return {"throttle_ns": None, "throttling": {r: active[r] for r in _HELD_DOWN if r in active}}
+        return {"throttle_ns": None, "throttling": {r: active[r] for r in HELD_DOWN if r in active}}
