@@ -19,8 +19,9 @@ from gputally.node.persistence import Persistence
 from gputally.node.processes import ProcessTable
 from gputally.node.roster import Roster
 from gputally.node.sampler import Sampler
-from gputally.node.session import Choice, Session
+from gputally.node.session import Session
 from gputally.node.sources import AUTO, choices, simulation
+from gputally.node.sources.protocol import Choice
 from gputally.node.worker import Outcome
 
 PACE_SECONDS = 0.25

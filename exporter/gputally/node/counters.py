@@ -13,15 +13,12 @@ from gputally.model import GpuCounters, Instant, Reading
 from gputally.model.clock import NS_PER_SECOND
 from gputally.node import energy as ladder
 from gputally.node.follow import Family, Followed
-from gputally.node.gpustate import NO_FLOOR, UNKNOWN_BOOTS, GpuState, fresh, published_mj, rebooted
+from gputally.node.gpustate import NO_FLOOR, UNKNOWN_BOOTS, GpuState, published_mj, rebooted
 from gputally.node.lanes import count_xids, integrate
 from gputally.node.money import DEFAULT_SCHEDULE, charge, used
 from gputally.node.money import publish as publish_money
 from gputally.node.power import Pace
-from gputally.node.statejson import from_json, to_json
 from gputally.tariff import Priced, Schedule, price
-
-__all__ = ["Context", "GpuState", "Tick", "advance", "fresh", "from_json", "miss", "publish", "to_json"]
 
 GAP_INTERVALS = 3
 GAP_NS = 5 * NS_PER_SECOND

@@ -18,7 +18,6 @@ from gputally.node.identity.owners import OwnerNames
 from gputally.node.identity.proc import PID_MAX, Folder, hides_processes, read_file, sees_host
 from gputally.node.labels import label_text
 
-__all__ = ["Identity", "OwnerNames", "ProcessTable", "read_identity"]
 logger = logging.getLogger(__name__)
 _N = TypeVar("_N", int, float)
 

@@ -20,7 +20,8 @@ from gputally.model import (
     SlowReading,
 )
 from gputally.node import counters
-from gputally.node.counters import Context, GpuState, Tick
+from gputally.node.counters import Context, Tick
+from gputally.node.gpustate import GpuState, fresh
 from gputally.node.money import DEFAULT_SCHEDULE, from_zero, tidied
 from gputally.tariff import Schedule
 
@@ -85,7 +86,7 @@ class Entry:
             description=self.description,
             fast=self.fast if self.up else None,
             slow=self.slow if self.up else None,
-            counters=counters.publish(counters.fresh() if self.unread else self.state, now, schedule),
+            counters=counters.publish(fresh() if self.unread else self.state, now, schedule),
             processes=self.rows if self.up else None,
             process_count=self.process_count if self.up else None,
             processes_capped=self.processes_capped if self.up else 0,
@@ -129,7 +130,7 @@ class Roster:
             if entry is None:
                 state = self._memory.state_of(gpu.uuid)
                 unread = gpu.uuid in self._memory.unread
-                entry = self._entries[gpu.uuid] = Entry(gpu, state or counters.fresh(), unread=unread)
+                entry = self._entries[gpu.uuid] = Entry(gpu, state or fresh(), unread=unread)
                 self._event(gpu.uuid, "added")
             entry.gpu, entry.present, entry.gone_at = gpu, True, None
         for uuid, entry in list(self._entries.items()):

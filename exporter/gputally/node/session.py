@@ -6,7 +6,7 @@ the exporter serves what it knows.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from queue import SimpleQueue
@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from gputally.model import Clock, Driver, Gpu, Instant, Inventory
 from gputally.node.health import word_of
 from gputally.node.labels import clean_texts
-from gputally.node.sources.protocol import Reader, Source, Unavailable, VersionMismatch
+from gputally.node.sources.protocol import Choice, Reader, Source, Unavailable, VersionMismatch
 from gputally.node.worker import Outcome, Worker
 
 logger = logging.getLogger(__name__)
@@ -33,15 +33,6 @@ class Phase(Enum):
     OPEN = "open"
     CLOSING = "closing"  # the driver is being shut down; nobody may call it
     RELEASED = "released"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A source that may be tried, and how long one of its reads may take."""
-
-    name: str
-    build: Callable[[], Source]
-    deadline_seconds: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from gputally.node.crew import Crew
 from gputally.node.persistence import Persistence
 from gputally.node.roster import Roster
 from gputally.node.sampler import Sampler
-from gputally.node.session import Choice, Session
+from gputally.node.session import Session
 from gputally.node.sources.nvml import NvmlSource
+from gputally.node.sources.protocol import Choice
 from tests.fakenvml import Constant, FakeNvml, Instance, Link, Process
 from tests.golden import assert_recorded
 

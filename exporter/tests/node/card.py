@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gputally.model import FastReading, GpuCounters, Instant, Reading, SlowReading
-from gputally.node import counters
-from gputally.node.counters import Context, GpuState, Tick
+from gputally.node import counters, gpustate, statejson
+from gputally.node.counters import Context, Tick
+from gputally.node.gpustate import GpuState
 
 SECOND = 1_000_000_000
 LIMIT_W = 700.0
@@ -19,7 +20,7 @@ BOOT_NS = 5000 * SECOND
 class Rig:
     """One GPU's counters under a clock that the test moves."""
 
-    state: GpuState = field(default_factory=counters.fresh)
+    state: GpuState = field(default_factory=gpustate.fresh)
     now: Instant = field(default_factory=lambda: Instant(BOOT_NS, WALL_NS))
     ctx: Context = field(default_factory=lambda: Context("boot-a", SECOND, LIMIT_W))
     ticks: list[Tick] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Rig:
 
     def restart(self, seconds: float = 0.0) -> None:
         """Stop the exporter and start it again after a while, in the same boot."""
-        self.state = counters.from_json(json.loads(json.dumps(counters.to_json(self.state))))
+        self.state = statejson.from_json(json.loads(json.dumps(statejson.to_json(self.state))))
         self.wait(seconds)
 
     def reboot(self, boot_id: str = "boot-b", uptime: float = 60.0) -> None:

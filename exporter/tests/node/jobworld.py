@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gputally.model import Description, FastReading, Gpu, Instant, Job, ProcessReading, Reading
-from gputally.node.counters import fresh
+from gputally.node.gpustate import fresh
 from gputally.node.identity.protocol import End, Evidence, Sighting
 from gputally.node.roster import Roster
 

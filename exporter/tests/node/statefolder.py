@@ -66,12 +66,12 @@ PRELUDE = """
 import sys, time
 from pathlib import Path
 from gputally.model import FastReading, Instant, Reading
-from gputally.node import counters
+from gputally.node import counters, gpustate
 from gputally.node.state import StateFile, StateFolderInUse
 file = StateFile(Path(sys.argv[1]), host_id="here")
 now = Instant(10**13, 10**18)
 ctx = counters.Context("boot-a", 10**6, 700.0)
-states = {f"GPU-{n}": counters.advance(counters.fresh(), Reading(FastReading(energy_mj=1)), now, ctx)[0]
+states = {f"GPU-{n}": counters.advance(gpustate.fresh(), Reading(FastReading(energy_mj=1)), now, ctx)[0]
           for n in range(3)}
 """
 

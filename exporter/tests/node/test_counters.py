@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gputally.model import NvLink, SlowReading
-from gputally.node import counters
+from gputally.node import counters, gpustate, statejson
 from gputally.node.gpustate import HOLD_NS, behind, held, overtaken
 from gputally.node.power import most_mj
 from tests.node.card import LIMIT_W, SECOND, Rig, Wave
@@ -300,7 +300,7 @@ class TestOvertaken:
         assert rig.shown.energy_joules == pytest.approx(100, abs=1)
 
     def test_nothing_read_is_nothing_shown(self) -> None:
-        assert overtaken(counters.fresh(), same_boot=True) == counters.fresh()
+        assert overtaken(gpustate.fresh(), same_boot=True) == gpustate.fresh()
 
 
 class TestState:
@@ -311,8 +311,8 @@ class TestState:
         rig.tick(
             energy_mj=5, throttle_ns=BANDS, slow=SlowReading(nvlinks=(NvLink(None, True, 1, 2, {"crc": 3}),))
         )
-        again = counters.from_json(counters.to_json(rig.state))
-        assert counters.to_json(again) == counters.to_json(rig.state)
+        again = statejson.from_json(statejson.to_json(rig.state))
+        assert statejson.to_json(again) == statejson.to_json(rig.state)
         shown, before = counters.publish(again, rig.now), rig.shown
         assert replace(before, power_peak_w=None, utilization_peak_ratio=None) == shown
 
@@ -334,9 +334,9 @@ class TestState:
         ],
     )
     def test_what_it_cannot_have_written_is_refused(self, key: str, value: object) -> None:
-        data = counters.to_json(TestHold().crashed().state)
+        data = statejson.to_json(TestHold().crashed().state)
         with pytest.raises(ValueError, match=r"expected|not a state|values to unpack"):
-            counters.from_json({**data, key: value})
+            statejson.from_json({**data, key: value})
 
 
 class TestAgainstTheTruth:

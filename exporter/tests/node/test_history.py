@@ -14,8 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gputally.model import FastReading, GpuCounters, Instant, NvLink, Reading, SlowReading
-from gputally.node import counters
-from gputally.node.counters import Context, GpuState
+from gputally.node import counters, gpustate
+from gputally.node.counters import Context
+from gputally.node.gpustate import GpuState
 from gputally.node.power import most_mj
 from gputally.node.state import StateFile
 from tests.node.card import BOOT_NS, LIMIT_W, SECOND, WALL_NS
@@ -43,7 +44,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.file = StateFile(self.folder, host_id="here")
         self.file.load(boot_id="boot-0")
-        self.state: GpuState = counters.fresh()
+        self.state: GpuState = gpustate.fresh()
 
     @property
     def ctx(self) -> Context:
@@ -116,7 +117,7 @@ class Machine:
         self.file.close()
         self.file = StateFile(self.folder, host_id="here")
         loaded = self.file.load(boot_id=self.ctx.boot_id)
-        self.state = loaded.states.get(UUID, counters.fresh())
+        self.state = loaded.states.get(UUID, gpustate.fresh())
         self.loaded_mj, self.booked_mj = self.state.energy.acc_mj or 0, 0
         self.save()
         self.publish(resets=resets)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from gputally.model import Ledger, Reading
 from gputally.node.attribution.book import Book
+from gputally.node.health import Health
 from gputally.node.jobs import Jobs
+from gputally.node.occupants import Occupants
 from gputally.node.roster import Roster
-from gputally.node.sampler import Health, Occupants
 from tests.node.jobworld import IDLE_W, SECOND_NS, Plan, World, world_at_random
 
 KEEP_NS = 300 * SECOND_NS

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gputally.model import FastReading, GpuMoney, Instant, Reading
-from gputally.node import counters
+from gputally.node import counters, gpustate
 from gputally.node.counters import Context
 from gputally.node.money import from_zero, tidied
 from gputally.node.state import StateFile
@@ -26,7 +26,7 @@ from tests.node.purse import FIRST_NS, LAST_NS, Price, Purse, day_before
 from tests.node.statefolder import MEMORY, UUID
 
 if TYPE_CHECKING:
-    from gputally.node.counters import GpuState
+    from gputally.node.gpustate import GpuState
 
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "Pacific/Apia", "America/St_Johns", "Africa/Cairo")
 PRICES = st.builds(
@@ -53,7 +53,7 @@ class History(RuleBasedStateMachine):
         self.price, self.boot = price, 0
         self.now = Instant(BOOT_NS, WALL_NS + hour * HOUR_S * SECOND)
         self.hw_mj, self.power_w = 10**12, 300
-        self.state: GpuState = counters.fresh()
+        self.state: GpuState = gpustate.fresh()
         self.purse = Purse()
         self.shown: GpuMoney | None = None
         self.file = StateFile(Path(self.folder.name) / "state", host_id="here")
@@ -76,7 +76,7 @@ class History(RuleBasedStateMachine):
     def load(self) -> None:
         self.file.close()
         self.file = StateFile(Path(self.folder.name) / "state", host_id="here")
-        self.state = self.file.load(boot_id=f"boot-{self.boot}").states.get(UUID, counters.fresh())
+        self.state = self.file.load(boot_id=f"boot-{self.boot}").states.get(UUID, gpustate.fresh())
 
     @rule(
         seconds=st.sampled_from((0.25, 1.0, 1.0, 1.0, 4.0, 61.0, 40_000.0)),

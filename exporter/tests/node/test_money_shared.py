@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gputally.collect.jobs import job_families
 from gputally.model import Reading, SelfReport, Snapshot
-from gputally.node import counters
+from gputally.node import statejson
 from gputally.node.attribution.book import Book, Caps
 from gputally.node.jobs import Jobs
 from gputally.node.money import tidied
@@ -59,8 +59,8 @@ class Machine:
         """Killed between two ticks: both halves go on from what was saved."""
         saved = json.loads(json.dumps(self.jobs.to_json()))
         for entry in self.roster:
-            data = json.loads(json.dumps(counters.to_json(entry.state)))
-            entry.state = counters.from_json(data)
+            data = json.loads(json.dumps(statejson.to_json(entry.state)))
+            entry.state = statejson.from_json(data)
         self.jobs = self._attribution()
         self.jobs.reprice(self.price.currency, self.price.schedule.names)
         self.jobs.restore(saved, self.world.now, clean=True, same_boot=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gputally.node import counters
+from gputally.node import counters, gpustate
 from gputally.node.money import Day, Money
 from gputally.node.statejson import from_json, to_json
 from gputally.tariff import Schedule
@@ -70,7 +70,7 @@ def test_a_state_from_before_there_was_money_begins_with_none() -> None:
 
 
 def test_a_gpu_that_nobody_has_paid_for_takes_no_room() -> None:
-    assert "money" not in stored(counters.fresh())
+    assert "money" not in stored(gpustate.fresh())
 
 
 def test_every_place_of_money_with_every_kind_of_nonsense() -> None:

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gputally.model import Instant, ProcessReading
+from gputally.node.identity.owners import OwnerNames
 from gputally.node.labels import label_text
-from gputally.node.processes import OwnerNames, ProcessTable, read_identity
+from gputally.node.processes import ProcessTable, read_identity
 
 SECOND = 1_000_000_000
 ME = pwd.getpwuid(os.getuid()).pw_name

@@ -9,8 +9,8 @@ from gputally.node.crew import Crew
 from gputally.node.persistence import Persistence
 from gputally.node.roster import Roster
 from gputally.node.sampler import Sampler
-from gputally.node.session import BETTER_SECONDS, Choice, Session
-from gputally.node.sources.protocol import SourceError, Unavailable
+from gputally.node.session import BETTER_SECONDS, Session
+from gputally.node.sources.protocol import Choice, SourceError, Unavailable
 
 GPU = Gpu("GPU-1", "0")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gputally.model import Instant
-from gputally.node.counters import GpuState
 from gputally.node.generation import decode
+from gputally.node.gpustate import GpuState
 from gputally.node.state import StateFile, pruned
 from tests.node.card import SECOND, Rig
 from tests.node.statefolder import PACKAGE, PRELUDE, UUID, file, reopened, save, ticked, two
@@ -158,7 +158,7 @@ class TestPowerCut:
 
 METER = """
 states = dict(file.load(boot_id="boot-a").states)
-state = states.get("GPU", counters.fresh())
+state = states.get("GPU", gpustate.fresh())
 while True:
     now = Instant(time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.time_ns())
     reading = Reading(FastReading(energy_mj=now.boot_ns * 3 // 10**4, utilization_ratio=1.0))

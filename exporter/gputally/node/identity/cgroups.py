@@ -10,7 +10,6 @@ from dataclasses import replace
 from gputally.node.identity.layouts import NOWHERE, Place, read_path
 from gputally.node.identity.proc import MOST_BYTES
 
-__all__ = ["NOWHERE", "Place", "folders", "place"]
 _MOST_LINES = 64
 _MOST_PATH = 4096
 _MOST_PARTS = 64

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from gputally.model import Instant
 from gputally.node.identity import units
-from gputally.node.identity.cgroups import Place, folders, place
+from gputally.node.identity.cgroups import folders, place
 from gputally.node.identity.environ import NO_CLAIMS, Claims, read_claims
+from gputally.node.identity.layouts import Place
 from gputally.node.identity.parts import RunRecord, RunRecords
 from gputally.node.identity.proc import Folder, Process, ancestors, read_process
 from gputally.node.identity.protocol import Evidence

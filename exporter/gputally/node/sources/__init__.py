@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from gputally.config.settings import NodeSettings
 from gputally.model import Clock
-from gputally.node.session import Choice
-from gputally.node.sources.protocol import Source
+from gputally.node.sources.protocol import Choice, Source
 
 if TYPE_CHECKING:
     from gputally.node.sources.simulated import SimulatedSource

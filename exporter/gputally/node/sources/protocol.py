@@ -10,7 +10,8 @@ calls may block for as long as the driver likes:
     source.close()                      only while no reader is inside a call
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from gputally.model import Description, Inventory, Reading
@@ -95,3 +96,12 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of the driver, so that it can be reset, reconfigured or unloaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A source that may be tried, and how long one of its reads may take."""
+
+    name: str
+    build: Callable[[], Source]
+    deadline_seconds: float = 3.0

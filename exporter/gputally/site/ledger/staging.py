@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gputally.site.ledger.money import columns
-from gputally.site.ledger.reading import BadFile
 
 FOCUS, PLAIN = "focus", "plain"
 MOST_BILLS = 10_000  # of one import
@@ -148,6 +147,3 @@ def staging(connection: sqlite3.Connection) -> Iterator[Staging]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-__all__ = ["FOCUS", "PLAIN", "BadFile", "Key", "StagedBill", "Staging", "staging"]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputally.node.identity.cgroups import Place, folders, place
+from gputally.node.identity.cgroups import folders, place
+from gputally.node.identity.layouts import Place
 from gputally.node.identity.proc import MOST_BYTES
 
 CORPUS = Path(__file__).parent / "corpus/cgroups.txt"
