@@ -17,8 +17,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -246,16 +245,6 @@ class RecordedMarket:
                 """We say it ourselves."""
 
         return Handler
-
-
-@contextmanager
-def recorded_market(clock: Callable[[], float] = time.time) -> Iterator[RecordedMarket]:
-    """A server for the time of a test."""
-    market = RecordedMarket(clock=clock)
-    try:
-        yield market
-    finally:
-        market.stop()
 
 
 def main() -> int:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from scripts.recorded_market import PATHS, SAYS, RecordedMarket, recorded_market
+from scripts.recorded_market import PATHS, SAYS, RecordedMarket
 
 import gputally
 from gputally.model.market import Fetched
@@ -17,10 +20,23 @@ from gputally.site.market.http import FetchFailed, Http
 from gputally.site.market.registry import PROVIDERS, source_of
 from tests.site.market.asked import settings
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 TOP = Path(gputally.__file__).parents[2]
 ASKED = ("vast", "akash", "ionet", "runpod", "lambda", "verda")
 NOON_S = 1_795_000_000.0
 HOUR_S = 3600.0
+
+
+@contextmanager
+def recorded_market(clock: Callable[[], float] = time.time) -> Iterator[RecordedMarket]:
+    """A server for the time of a test."""
+    market = RecordedMarket(clock=clock)
+    try:
+        yield market
+    finally:
+        market.stop()
 
 
 def fetched(market: RecordedMarket, kind: str) -> Fetched:
