@@ -106,7 +106,6 @@ def probe(settings: NodeSettings, name: str) -> Probed:
     while time.monotonic() < until and not _done(sampler.latest, refusal()):
         sampler.tick()
         time.sleep(PAUSE_SECONDS)  # a tick waits for what it started, not for a call that hangs
-        time.sleep(0.02)  # a tick does not wait for a call that an earlier one began
     sampler.tick()
     snapshot = sampler.latest
     sampler.session.close()
