@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from gputally.cli.aside import aside
 from gputally.config.market import MarketSettings
 from gputally.config.settings import SiteSettings
+from gputally.config.yamltree import fingerprint
 from gputally.model import Clock
 from gputally.model.account import Charge
 from gputally.model.budget import BudgetFigures
@@ -93,7 +94,7 @@ class LedgerReader:
 
     def look(self, first: date, teams: Sequence[str]) -> Sequence[Charge]:
         """Charges since a day, of some teams."""
-        key = (first, tuple(teams), *map(_stamp, (self.file, Path(f"{self.file}-wal"))))
+        key = (first, tuple(teams), *map(fingerprint, (self.file, Path(f"{self.file}-wal"))))
         if key == self.seen:
             return self.charges
         from gputally.site.ledger.bills import charges  # noqa: PLC0415 - brings SQLite, for whom has a ledger
@@ -113,11 +114,3 @@ class LedgerReader:
             logger.info("budgets: %s can be read again", self.file)
         self.is_up, self.seen = True, key
         return self.charges
-
-
-def _stamp(file: Path) -> tuple[int, int, int] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
