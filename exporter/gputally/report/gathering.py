@@ -11,7 +11,7 @@ from gputally.report import questions
 from gputally.report.asking import Inquiry, Question, Task
 from gputally.report.failures import ReportError
 from gputally.report.questions import Measure
-from gputally.report.ranges import DAY_S, Part
+from gputally.report.ranges import Part
 from gputally.report.sheet import Amounts
 from gputally.tables.columns import CURRENCY
 
@@ -113,7 +113,7 @@ def require_rule(inquiry: Inquiry, rule: str) -> None:
 
 def require_data(inquiry: Inquiry) -> None:
     """Raise ReportError where no agent was scraped in the range."""
-    step = "1m" if inquiry.range.seconds <= DAY_S else "5m"
+    step = inquiry.range.step
     if not inquiry.ask(lambda span: questions.seen_now_and_then("gputally_build_info", (), span, step)):
         start, end = (
             inquiry.range.moment(at).isoformat(" ", "minutes")

@@ -8,7 +8,6 @@ from decimal import Decimal, localcontext
 from gputally.report import questions
 from gputally.report.asking import Inquiry, Task
 from gputally.report.gathering import Wanted, gather, parts
-from gputally.report.ranges import DAY_S
 from gputally.report.sheet import Amounts
 
 Machine = tuple[str, str]  # cluster, instance
@@ -98,7 +97,7 @@ def measure(inquiry: Inquiry) -> Measured:
 
 def data_begin_s(inquiry: Inquiry) -> int | None:
     """When the first agent was scraped in the range; None where none was."""
-    step = "1m" if inquiry.range.seconds <= DAY_S else "5m"
+    step = inquiry.range.step
     for part in parts(inquiry, ()):
         found = inquiry.ask(
             lambda span: f"min(min_over_time(timestamp(gputally_build_info)[{span}:{step}]))", part

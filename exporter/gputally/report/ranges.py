@@ -54,6 +54,11 @@ class Range:
         """Whether dashboards add up hourly tiles for it."""
         return self.rolling and self.seconds >= DAY_S
 
+    @property
+    def step(self) -> str:
+        """From one look to the next, at a series that comes and goes."""
+        return "1m" if self.seconds <= DAY_S else "5m"
+
     def moment(self, second: int) -> datetime:
         """On the clocks of the site."""
         return datetime.fromtimestamp(second, self.zone)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from gputally.report import questions
 from gputally.report.asking import Inquiry, Server
 from gputally.report.failures import ReportError, WrongQuestion
-from gputally.report.ranges import DAY_S, Range, knows_days, read_range
+from gputally.report.ranges import Range, knows_days, read_range
 from gputally.tariff.declared import DEFAULT
 from gputally.tariff.rates import NANO
 
@@ -68,7 +68,7 @@ def _known(name: str) -> ZoneInfo:
 
 def note_default_price(inquiry: Inquiry) -> None:
     """Say it where cost comes from a price that nobody declared."""
-    step = "1m" if inquiry.range.seconds <= DAY_S else "5m"
+    step = inquiry.range.step
     found = inquiry.ask(
         lambda span: questions.seen_now_and_then("gputally_tariff_info", ("source",), span, step)
     )
