@@ -1,6 +1,7 @@
 """The exporter's own appetite: memory, CPU time, open files, threads."""
 
 import os
+from contextlib import suppress
 
 import psutil
 
@@ -14,7 +15,7 @@ class OwnFigures:
     def __call__(self) -> dict[str, float]:
         """Values by the keys of the catalogue's process_* rows."""
         figures: dict[str, float] = {}
-        try:
+        with suppress(psutil.Error, OSError):  # no /proc here, or no descriptor left to read it
             process = self._process = self._process or psutil.Process(os.getpid())
             with process.oneshot():
                 times = process.cpu_times()
@@ -23,6 +24,4 @@ class OwnFigures:
                 figures["threads"] = float(process.num_threads())
                 figures["start_seconds"] = process.create_time()
             figures["open_fds"] = float(process.num_fds())
-        except (psutil.Error, OSError):  # no /proc here, or no descriptor left to read it
-            return figures
         return figures
