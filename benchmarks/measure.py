@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "exporter"))
+sys.path[:0] = [str(ROOT / "exporter"), str(ROOT)]
 BIN = Path(sys.executable).parent
 # Who is told to end has programs to end first.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

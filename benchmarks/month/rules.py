@@ -1,6 +1,7 @@
 """The shipped rules on a fleet that is scraped while they run: what part of its interval each group takes."""
 
 import re
+import statistics
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,8 +33,13 @@ class Group:
         """Of the interval, what the slowest evaluation takes."""
         return max(self.took_s.values()) / self.interval_s
 
+    @property
+    def median_s(self) -> float:
+        """What an evaluation takes."""
+        return statistics.median(self.took_s.values())
 
-def _hurried(folder: Path, longest_s: int) -> tuple[list[str], dict[str, Group]]:
+
+def hurried(folder: Path, longest_s: int) -> tuple[list[str], dict[str, Group]]:
     """Copies of the rules with long intervals shortened, so that they are seen to run, and their groups."""
     files, groups = [], {}
     for path in rule_files():
@@ -50,7 +56,7 @@ def _hurried(folder: Path, longest_s: int) -> tuple[list[str], dict[str, Group]]
 
 def evaluated(folder: Path, agents: Agents, length_s: float, program: str) -> tuple[list[Group], list[str]]:
     """Scrape the fleet and evaluate its rules for so long: the groups, and the alerts that they raised."""
-    files, groups = _hurried(folder, int(length_s) // 60 * 60)
+    files, groups = hurried(folder, int(length_s) // 60 * 60)
     with agents.serving() as port:
         config = {
             "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
@@ -61,14 +67,19 @@ def evaluated(folder: Path, agents: Agents, length_s: float, program: str) -> tu
             until = time.monotonic() + length_s
             while time.monotonic() < until:
                 time.sleep(POLL_S)
-                _read(server, groups)
-            _must_work(server, groups.values())
-            answer = requests.get(f"{server.address}/api/v1/alerts", timeout=30).json()
-    raised = {alert["labels"]["alertname"] for alert in answer["data"]["alerts"]}
-    return list(groups.values()), sorted(raised)
+                read(server, groups)
+            must_work(server, groups.values())
+            return list(groups.values()), raised(server)
 
 
-def _read(server: Server, groups: dict[str, Group]) -> None:
+def raised(server: Server) -> list[str]:
+    """Alerts that are pending or firing."""
+    answer = requests.get(f"{server.address}/api/v1/alerts", timeout=30).json()
+    return sorted({alert["labels"]["alertname"] for alert in answer["data"]["alerts"]})
+
+
+def read(server: Server, groups: dict[str, Group]) -> None:
+    """Note how long the latest evaluation of each group took."""
     text = requests.get(f"{server.address}/metrics", timeout=30).text
     found = {(what, name): float(value) for what, name, value in _SAMPLE.findall(text)}
     for name, group in groups.items():
@@ -78,7 +89,7 @@ def _read(server: Server, groups: dict[str, Group]) -> None:
             group.samples = max(group.samples, found["last_evaluation_samples", name])
 
 
-def _must_work(server: Server, groups: Iterable[Group]) -> None:
+def must_work(server: Server, groups: Iterable[Group]) -> None:
     """Raise SystemExit if a rule failed or a group never ran: its time would say nothing."""
     answer = requests.get(f"{server.address}/api/v1/rules", timeout=30).json()
     failed = [

@@ -1,1 +1,1 @@
-"""Many machines that are one: the pages of a real agent under many names, their past, and what they declare."""
+"""Many machines that are one: pages of a real agent under many names, their past, what they declare."""

@@ -51,11 +51,12 @@ class Template:
 
 
 def labels(head: str) -> dict[str, str]:
-    """All that stands before the value of a sample, its name as `__name__`."""
+    """All that stands before the value of a sample, its name as `__name__`; an empty label is none."""
     name, _, rest = head.partition("{")
     return {"__name__": name} | {
         label: _ESCAPED.sub(lambda found: {"n": "\n"}.get(found[1], found[1]), value)
         for label, value in _LABEL.findall(rest)
+        if value
     }
 
 

@@ -8,6 +8,9 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from scripts.stack.history import settings_of
+from scripts.stack.playing import Player, Target
+
 from gputally.catalogue import BY_NAME
 from gputally.cli.options import node_flags, site_flags
 from gputally.config.settings import NodeSettings, SiteSettings
@@ -15,8 +18,6 @@ from gputally.model.clock import NS_PER_SECOND, system_clock
 from gputally.node.build import read_boot_id
 from month.tsdb import Block, Encoder, Line
 from nodes.names import instance, labels, on
-from scripts.stack.history import settings_of
-from scripts.stack.playing import Player, Target
 
 STEP_S = 15
 CLUSTER = "bench"
