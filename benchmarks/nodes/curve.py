@@ -64,8 +64,8 @@ PAGES = Criterion(f"{MOST_MS:.0f} ms for a live page's query (p95)", lambda s: s
 def crossing(points: Sequence[tuple[float, float]], most: float) -> tuple[float, bool] | None:
     """At which x, rising, y passes its limit, and whether that lies between points that were measured.
 
-    Between two points by a straight line; beyond them by the line through the last two, if it rises. A limit of
-    nothing is passed at the last point that keeps it.
+    Between two points by a straight line; beyond them by the line through the last two, if it rises. A limit
+    of nothing is passed at the last point that keeps it.
     """
     x, y = points[0]
     if y > most:

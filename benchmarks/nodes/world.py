@@ -1,5 +1,6 @@
 """All that one Prometheus scrapes of a fleet: machines, a real site agent, and what that declares."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -88,7 +89,8 @@ class World:
         etc, ledger = self.folder / "etc", self.folder / "ledger.sqlite"
         file = write_site(etc, market.url, datetime.now(UTC), ledger)
         reservations = etc / "reservations.yml"
-        reservations.write_text(yaml.safe_dump(booked(yaml.safe_load(reservations.read_text()), self.nodes)))
+        declared = booked(yaml.safe_load(reservations.read_text()), self.nodes)
+        reservations.write_text(json.dumps(declared))  # as YAML it would have aliases, which are refused
         return file
 
     def _import(self, declared: Path) -> None:
