@@ -1,6 +1,6 @@
 """How many machines one Prometheus carries on two cores: scrapes, all shipped rules and alerts, live pages.
 
-    python benchmarks/curve.py [--quick] [--nodes 10,50,125,250,500] [--seconds 60]
+    python benchmarks/curve.py [--quick] [--nodes 25,125,250,500] [--seconds 60]
 
 One process answers for all machines with the page of one real agent, whose GPUs, jobs and users it renames;
 beside it a real site agent declares prices, owned GPUs, bookings, budgets and bills, and shows a recorded
@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.parse
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,28 @@ from month import tables
 from month.pages import Page, Session, Span
 from month.rules import POLL_S, Group, must_work, raised, read
 from month.server import Server, version
-from month.timing import Others, Times, opened, repeated
+from month.timing import Others, Times, opened, timed
 from nodes import curve
 from nodes.curve import Step
 from nodes.world import GPUS, HURRIED_S, World
 from push import figure
 
-NODES, QUICK_NODES = "10,50,125,250,500", "10"
-WARM_UP_S = 75  # every group has had its turn
+NODES, QUICK_NODES = "25,125,250,500", "10"
+WARM_UP_S = 69  # every group has had its turn
 SETTLE_S = 6  # after the reload
 SPAN_S = 3600
+ASKING_S = 30  # after which no new round of questions begins
+SHOWN = 10  # of the slowest questions
 PAGES = ("gputally-fleet", "gputally-gpu", "gputally-health")
-Ran = tuple[list[Group], list[str]]  # and the alerts that are pending or firing
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What is shown of one number of machines alone."""
+
+    groups: list[Group]
+    alerts: list[str]
+    asked: list[Times]
 
 
 class Measured:
@@ -89,11 +99,15 @@ def warmed(server: Server, world: World) -> dict[str, Group]:
 
 
 def questions(server: Server, repeats: int) -> list[Times]:
-    """Every query of the live pages over the hour before now, as Grafana asks them."""
+    """Every query of the live pages over the hour before now, as Grafana asks them, again and again."""
     session = Session(server.address)
     pages = [Page(ROOT / "grafana" / "dashboards" / f"{name}.json") for name in PAGES]
-    asked = opened(session, pages, Span(int(time.time()), SPAN_S))
-    repeated(session, server.pid, asked, repeats)
+    asked, until = opened(session, pages, Span(int(time.time()), SPAN_S)), time.monotonic() + ASKING_S
+    for number in range(repeats):
+        if number and time.monotonic() > until:
+            break
+        for times in asked:
+            times.warm_ms.append(timed(session, times.question))
     return asked
 
 
@@ -129,7 +143,7 @@ def step_of(world: World, server: Server, length_s: int, repeats: int) -> tuple[
         question=max((times.p50, times.question.asker) for times in asked),
         simulator_cores=gained["machines"] / elapsed,
     )
-    return step, (list(groups.values()), raised(server))
+    return step, Ran(list(groups.values()), raised(server), asked)
 
 
 def late_s(server: Server) -> float:
@@ -165,7 +179,15 @@ def run(given: argparse.Namespace) -> None:
             break
     print(*curve.growth(steps), *curve.verdict(steps), sep="\n")
     if shown:
-        tables.rules(*shown[1], f"{shown[0].gpus:,} GPUs")
+        details(*shown)
+
+
+def details(step: Step, ran: Ran) -> None:
+    """All groups of rules, and the questions that take longest."""
+    tables.rules(ran.groups, ran.alerts, f"{step.gpus:,} GPUs")
+    print(f"\nslowest of {len(ran.asked)} questions of the live pages at {step.gpus:,} GPUs, median\n")
+    for times in sorted(ran.asked, key=lambda one: -one.p50)[:SHOWN]:
+        print(f"  {times.p50:6,.0f} ms  {times.question.asker}")
 
 
 def main() -> None:

@@ -58,6 +58,16 @@ SERVER = (
     Criterion("a scrape failed", lambda s: s.failed, 0.0),
     Criterion(f"scrapes {MOST_LATE_S:g} s late", lambda s: s.late_s, MOST_LATE_S),
 )
+FAR = (1_000, 10_000, 100_000)
+GROWING: tuple[tuple[str, str, Callable[[Step], float]], ...] = (
+    ("series", "{:,.0f}", lambda s: s.series),
+    ("samples/s", "{:,.0f}", lambda s: s.samples_per_s),
+    ("cores", "{:.3f}", lambda s: s.cores),
+    ("of them rules", "{:.3f}", lambda s: s.rule_cores),
+    ("MiB", "{:,.0f}", lambda s: s.mib),
+    ("all groups once", "{:.2f} s", lambda s: s.groups_s),
+    ("slowest group, of its interval", "{:.1%}", lambda s: s.slowest[0]),
+)
 PAGES = Criterion(f"{MOST_MS:.0f} ms for a live page's query (p95)", lambda s: s.p95_ms, MOST_MS)
 
 
@@ -113,21 +123,16 @@ def row(step: Step) -> str:
 
 
 def growth(steps: Sequence[Step]) -> list[str]:
-    """What a thousand GPUs more take: a line through all numbers of machines, and what stands before it."""
+    """What grows with GPUs: a line through all numbers of machines, and where it leads."""
     if len(steps) < 2:
         return []
     gpus = [step.gpus for step in steps]
-    out = ["", "per 1,000 GPUs, by a line through all rows, and what stands before it:"]
-    for name, unit, figure in (
-        ("series", "", lambda s: s.series),
-        ("samples/s", "", lambda s: s.samples_per_s),
-        ("cores", "", lambda s: s.cores),
-        ("of them rules", "", lambda s: s.rule_cores),
-        ("memory", " MiB", lambda s: s.mib),
-        ("all groups once", " s", lambda s: s.groups_s),
-    ):
+    heads = [f"at {far:,}" for far in FAR]
+    out = ["", f"| by a straight line | 1,000 GPUs more | none | {' | '.join(heads)} |", "|---" * 6 + "|"]
+    for name, form, figure in GROWING:
         line = statistics.linear_regression(gpus, [figure(step) for step in steps])
-        out.append(f"  {name:<15} {line.slope * 1000:,.3f}{unit} + {line.intercept:,.3f}{unit}")
+        values = [line.slope * 1000, line.intercept, *(line.intercept + line.slope * far for far in FAR)]
+        out.append(f"| {name} | {' | '.join(form.format(value) for value in values)} |")
     return out
 
 

@@ -156,3 +156,10 @@ def test_the_curve_ends_where_the_server_is_over_a_limit(criterion: Criterion):
 
 def test_a_row_has_a_cell_for_each_column():
     assert curve.row(step(125)).count(" | ") == curve.HEAD.partition("\n")[0].count(" | ")
+
+
+def test_what_grows_is_told_by_a_line_and_where_it_leads():
+    rows = curve.growth([step(125, series=140_000.0, cores=0.2), step(250, series=270_000.0, cores=0.3)])
+    assert "| series | 130,000 | 10,000 | 140,000 | 1,310,000 | 13,010,000 |" in rows
+    assert "| cores | 0.100 | 0.100 | 0.200 | 1.100 | 10.100 |" in rows
+    assert curve.growth([step(125)]) == []
