@@ -12,7 +12,6 @@ temporary folder.
 
 import argparse
 import json
-import math
 import os
 import signal
 import statistics
@@ -124,7 +123,7 @@ def step_of(world: World, server: Server, length_s: int, repeats: int) -> tuple[
     failed = ask(server, f"sum(count_over_time(up{window})) - sum(sum_over_time(up{window}))")
     mib, count = resident_mib(server.pid), figure(server.address, "prometheus_tsdb_head_series")
     asked = questions(server, repeats)
-    all_ms = sorted(ms for times in asked for ms in times.warm_ms)
+    all_ms = [ms for times in asked for ms in times.warm_ms]
     step = Step(
         nodes=world.nodes,
         gpus=world.nodes * GPUS,
@@ -139,7 +138,7 @@ def step_of(world: World, server: Server, length_s: int, repeats: int) -> tuple[
         late_s=late_s(server),
         failed=failed + world.nodes - ask(server, 'count(up{job="gputally-node"})'),
         p50_ms=statistics.median(all_ms),
-        p95_ms=all_ms[math.ceil(0.95 * len(all_ms)) - 1],
+        p95_ms=curve.p95(all_ms),
         question=max((times.p50, times.question.asker) for times in asked),
         simulator_cores=gained["machines"] / elapsed,
     )
@@ -185,7 +184,14 @@ def run(given: argparse.Namespace) -> None:
 def details(step: Step, ran: Ran) -> None:
     """All groups of rules, and the questions that take longest."""
     tables.rules(ran.groups, ran.alerts, f"{step.gpus:,} GPUs")
-    print(f"\nslowest of {len(ran.asked)} questions of the live pages at {step.gpus:,} GPUs, median\n")
+    print(
+        f"\nlive pages at {step.gpus:,} GPUs, over an hour\n\n| page | questions | p50 | p95 |\n|---|---|---|---|"
+    )
+    for page in PAGES:
+        took = [times.warm_ms for times in ran.asked if times.question.asker.startswith(f"{page}:")]
+        all_ms = [ms for one in took for ms in one]
+        print(f"| {page} | {len(took)} | {statistics.median(all_ms):.0f} ms | {curve.p95(all_ms):.0f} ms |")
+    print("\nslowest questions, median:")
     for times in sorted(ran.asked, key=lambda one: -one.p50)[:SHOWN]:
         print(f"  {times.p50:6,.0f} ms  {times.question.asker}")
 

@@ -1,5 +1,6 @@
 """What numbers of machines came to, and how many of them one Prometheus carries: arithmetic and tables."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ CORES = 2
 MOST_OF_THE_CORES = 0.7  # the rest is for questions, blocks and whatever comes at once
 MOST_OF_AN_INTERVAL = 0.1
 MOST_LATE_S = 1.0
-MOST_MS = 50.0  # of a live page's query: as the other pages of a day
+MOST_MS = 1000.0  # of a query of a page that asks anew every few seconds
 COLUMNS = (
     *("machines", "GPUs", "series", "samples/s", "cores", "of them rules", "MiB", "all groups once"),
     *("slowest group, of its interval", "missed", "late, p99", "failed", "queries, p50", "p95"),
@@ -68,7 +69,12 @@ GROWING: tuple[tuple[str, str, Callable[[Step], float]], ...] = (
     ("all groups once", "{:.2f} s", lambda s: s.groups_s),
     ("slowest group, of its interval", "{:.1%}", lambda s: s.slowest[0]),
 )
-PAGES = Criterion(f"{MOST_MS:.0f} ms for a live page's query (p95)", lambda s: s.p95_ms, MOST_MS)
+PAGES = Criterion(f"{MOST_MS / 1000:g} s for a live page's query (p95)", lambda s: s.p95_ms, MOST_MS)
+
+
+def p95(values: Sequence[float]) -> float:
+    """What 95 of 100 keep."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
 def crossing(points: Sequence[tuple[float, float]], most: float) -> tuple[float, bool] | None:

@@ -125,8 +125,8 @@ def step(nodes, **figures):
 
 def test_the_stated_limit_is_the_first_of_the_servers_and_says_how_it_was_found():
     steps = [
-        step(100, cores=0.2, slowest=(0.02, "g"), p95_ms=40),
-        step(200, cores=0.4, slowest=(0.05, "g"), p95_ms=90),
+        step(100, cores=0.2, slowest=(0.02, "g"), p95_ms=800),
+        step(200, cores=0.4, slowest=(0.05, "g"), p95_ms=1800),
     ]
     said = curve.verdict(steps)
     assert said[-1].startswith(
@@ -163,3 +163,8 @@ def test_what_grows_is_told_by_a_line_and_where_it_leads():
     assert "| series | 130,000 | 10,000 | 140,000 | 1,310,000 | 13,010,000 |" in rows
     assert "| cores | 0.100 | 0.100 | 0.200 | 1.100 | 10.100 |" in rows
     assert curve.growth([step(125)]) == []
+
+
+def test_of_twenty_queries_the_second_slowest_is_the_95th_percentile():
+    assert curve.p95([*range(20, 0, -1)]) == 19
+    assert curve.p95([7.0]) == 7
