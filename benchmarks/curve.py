@@ -184,13 +184,13 @@ def run(given: argparse.Namespace) -> None:
 def details(step: Step, ran: Ran) -> None:
     """All groups of rules, and the questions that take longest."""
     tables.rules(ran.groups, ran.alerts, f"{step.gpus:,} GPUs")
-    print(
-        f"\nlive pages at {step.gpus:,} GPUs, over an hour\n\n| page | questions | p50 | p95 |\n|---|---|---|---|"
-    )
+    print(f"\nlive pages at {step.gpus:,} GPUs, over an hour\n")
+    print("| page | questions | p50 | p95 |\n|---|---|---|---|")
     for page in PAGES:
         took = [times.warm_ms for times in ran.asked if times.question.asker.startswith(f"{page}:")]
         all_ms = [ms for one in took for ms in one]
-        print(f"| {page} | {len(took)} | {statistics.median(all_ms):.0f} ms | {curve.p95(all_ms):.0f} ms |")
+        figures = f"{statistics.median(all_ms):.0f} ms | {curve.p95(all_ms):.0f} ms"
+        print(f"| {page} | {len(took)} | {figures} |")
     print("\nslowest questions, median:")
     for times in sorted(ran.asked, key=lambda one: -one.p50)[:SHOWN]:
         print(f"  {times.p50:6,.0f} ms  {times.question.asker}")

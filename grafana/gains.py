@@ -11,6 +11,8 @@ from grafana.queries import Json
 
 STEP_SECONDS = "($__interval_ms / 1000)"
 _CLOSEST = "30s"  # two scrapes: below it a step would hold none, or one
+# Each point compares every GPU with itself a step before: as wide as a wall, a graph would ask for a thousand.
+_POINTS, _BARS = 240, 120
 _FEW = 4  # up to which an axis of whole numbers goes at least
 
 
@@ -53,7 +55,7 @@ def counts(title: str, description: str, targets: Sequence[Json], look: Look) ->
 
 def lines(title: str, description: str, targets: Sequence[Json], look: Look) -> Json:
     """Lines of what was gained by the second."""
-    return timeseries(title, description, targets, look) | {"interval": _CLOSEST}
+    return timeseries(title, description, targets, look) | {"interval": _CLOSEST, "maxDataPoints": _POINTS}
 
 
 def bars(title: str, description: str, targets: Sequence[Json], look: Look) -> Json:
@@ -62,4 +64,4 @@ def bars(title: str, description: str, targets: Sequence[Json], look: Look) -> J
     custom = body["fieldConfig"]["defaults"]["custom"]
     custom |= {"barAlignment": -1, "drawStyle": "bars", "fillOpacity": 70}
     custom["stacking"] = {"group": "A", "mode": "normal"}
-    return at_least(body, _FEW) | {"interval": _CLOSEST, "maxDataPoints": 120}
+    return at_least(body, _FEW) | {"interval": _CLOSEST, "maxDataPoints": _BARS}

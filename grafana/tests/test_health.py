@@ -35,6 +35,15 @@ def test_that_check_can_fail() -> None:
     assert longest_range(gained("gpu_ecc_errors_total{}")) == 300
 
 
+def test_a_graph_of_what_came_has_few_points() -> None:
+    """At 1,000 GPUs each point of one compares thousands of series with themselves a step before."""
+    points = [
+        panel.get("maxDataPoints", 1000) for panel, target in HEALTH if "offset $__interval" in target["expr"]
+    ]
+    assert len(points) > 10
+    assert max(points) <= 240
+
+
 def test_every_health_family_of_the_catalogue_is_on_the_page() -> None:
     wanted = {family.name for family in FAMILIES if family.section == "Health"} - set(LEFT_OUT)
     assert len(wanted) > 8
