@@ -11,7 +11,7 @@ from grafana.queries import Json
 
 STEP_SECONDS = "($__interval_ms / 1000)"
 _CLOSEST = "30s"  # two scrapes: below it a step would hold none, or one
-# Each point compares every GPU with itself a step before: as wide as a wall, a graph would ask for a thousand.
+# Each point compares every GPU with itself a step before; as wide as a wall, a graph would ask for 1,000.
 _POINTS, _BARS = 240, 120
 _FEW = 4  # up to which an axis of whole numbers goes at least
 
