@@ -166,7 +166,7 @@ def measure(nodes: int, given: argparse.Namespace) -> tuple[Step, Ran]:
 
 
 def run(given: argparse.Namespace) -> None:
-    """All numbers, until one is over a limit: beyond it there is nothing to be learnt."""
+    """All numbers, until the server does not keep up with one."""
     steps: list[Step] = []
     shown: tuple[Step, Ran] | None = None
     print(f"Prometheus {version(given.prometheus)}\n\n{curve.HEAD}", flush=True)
@@ -176,7 +176,7 @@ def run(given: argparse.Namespace) -> None:
         steps.append(step)
         if shown is None or step.nodes <= given.groups_at:
             shown = step, ran
-        if not curve.holds(step):
+        if not curve.keeps_up(step):
             break
     print(*curve.growth(steps), *curve.verdict(steps), sep="\n")
     if shown:

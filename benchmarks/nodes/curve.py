@@ -80,12 +80,12 @@ def p95(values: Sequence[float]) -> float:
 def crossing(points: Sequence[tuple[float, float]], most: float) -> tuple[float, bool] | None:
     """At which x, rising, y passes its limit, and whether that lies between points that were measured.
 
-    Between two points by a straight line; beyond them by the line through the last two, if it rises. A limit
-    of nothing is passed at the last point that keeps it.
+    Between two points by a straight line; beyond them by the line through the last two, if it rises; below the
+    first by a line from nothing. A limit of nothing is passed at the last point that keeps it.
     """
     x, y = points[0]
     if y > most:
-        return 0.0, False
+        return x * most / y, False
     for after_x, after_y in points[1:]:
         if after_y > most:
             part = (most - y) / (after_y - y) if most > 0 else 0.0
@@ -97,9 +97,9 @@ def crossing(points: Sequence[tuple[float, float]], most: float) -> tuple[float,
     return x + (most - y) / rise, False
 
 
-def holds(step: Step) -> bool:
-    """Whether the server keeps all its limits."""
-    return all(criterion.figure(step) <= criterion.most for criterion in SERVER)
+def keeps_up(step: Step) -> bool:
+    """Whether everything was scraped and evaluated: if not, other figures of the server mean little."""
+    return step.missed == 0 and step.failed == 0
 
 
 def limits(steps: Sequence[Step], criteria: Sequence[Criterion]) -> list[tuple[float, bool, str]]:
@@ -146,7 +146,7 @@ def verdict(steps: Sequence[Step]) -> list[str]:
     """Where each limit is passed, and the stated one: the first that is."""
     out = [""]
     for at, within, words in limits(steps, (*SERVER, PAGES)):
-        how = "between measured points" if within else "by the line through the last two points, not measured"
+        how = "between measured points" if within else "by a straight line, not measured"
         out.append(f"  {words}: at {at:,.0f} machines, {how}")
     first = next(iter(limits(steps, SERVER)), None)
     if first is None:
