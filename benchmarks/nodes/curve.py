@@ -80,8 +80,8 @@ def p95(values: Sequence[float]) -> float:
 def crossing(points: Sequence[tuple[float, float]], most: float) -> tuple[float, bool] | None:
     """At which x, rising, y passes its limit, and whether that lies between points that were measured.
 
-    Between two points by a straight line; beyond them by the line through the last two, if it rises; below the
-    first by a line from nothing. A limit of nothing is passed at the last point that keeps it.
+    Between two points by a straight line; beyond them by the line through the last two, if it rises; below
+    the first by a line from nothing. A limit of nothing is passed at the last point that keeps it.
     """
     x, y = points[0]
     if y > most:
