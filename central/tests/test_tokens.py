@@ -126,6 +126,10 @@ WRONG = {
     "stor: http://x": "missing key store",
     "store: x": "expected an address such as http://127.0.0.1:8428",
     "store: http://u:p@x": "expected an address such as http://127.0.0.1:8428",
+    "store: 'http://[x'": "expected an address such as http://127.0.0.1:8428",
+    "store: http://x:99999": "expected an address such as http://127.0.0.1:8428",
+    "store: 'http://x?'": "expected an address such as http://127.0.0.1:8428",
+    "store: http://x y": "expected an address such as http://127.0.0.1:8428",
     "store: http://x\nnode: {}": "unknown key, did you mean nodes?",
     "store: http://x\nnodes: {a/b: {}}": "a name has letters, digits",
     "store: http://x\nteams: {a: nlp}": "expected a mapping",
@@ -151,6 +155,8 @@ def test_a_file_of_vmauth_that_was_not_written_here_is_left_alone(folder):
         "users: [{",
         "[]",
         "users: [{name: a:b:c, bearer_token: d}]",
+        "users: 2026-02-30",
+        "users: " + "[" * 5000,
     ):
         (folder / "vmauth.yml").write_text(text)
         answer = run(folder, "apply")

@@ -90,7 +90,7 @@ def read_tokens(text: str) -> list[Token]:
         strange = [
             user["name"] for user, token in zip(users, tokens, strict=False) if not _is_ours(user, token)
         ]
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise DamagedError(f"not written by gputally tokens: {type(error).__name__}") from None
     if strange:
         raise DamagedError(f"not written by gputally tokens: user {strange[0]!r}")

@@ -29,6 +29,7 @@ WRITERS = ("nodes", "sites")
 KINDS = {kind.removesuffix("s"): kind for kind in _FORCED}  # node -> nodes
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}", re.ASCII)
 _LABEL = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}", re.ASCII)
+_ADDRESS = re.compile(r"[!-\"$->A-~]+")  # what prints in ASCII, but for # ? @
 _LONGEST_VALUE = 128
 _MOST_REQUESTS = 10_000
 
@@ -79,8 +80,12 @@ def read_holders(path: Path) -> Holders:
 def _store(root: Section) -> str:
     """No query and no user: labels are put behind it."""
     text = root.string("store").rstrip("/")
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or "@" in parts.netloc:
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half a bracket, a port that is none
+        good = False
+    if not good or not _ADDRESS.fullmatch(text):
         raise root.error("store", "expected an address such as http://127.0.0.1:8428")
     return text
 
