@@ -11,6 +11,7 @@ BASES = ("gpu_only", "instance", "bid_stats", "list")
 FAILURES = ("network", "timeout", "auth", "rate_limited", "http", "parse", "schema", "empty")
 # `unasked`: a filter of the question was not obeyed.
 REJECTIONS = ("unmapped", "implausible", "no_price", "no_count", "currency", "mig", "cpu_only", "unasked")
+MOST_AVAILABLE = 10_000_000  # GPUs of one offer: all that there are
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from gputally.config.market import GScore
 from gputally.model.market import (
     BASES,
     HOST_TIERS,
+    MOST_AVAILABLE,
     PRICE_TIERS,
     REJECTIONS,
     Fetched,
@@ -26,7 +27,6 @@ from gputally.site.market.own import Own, OwnGpu
 FORMAT = "gputally-offers/1"
 MOST_OFFERS = 10_000  # of one document: some 2 MB
 MOST_LABELS = 50
-_MOST_GPUS = 10_000_000
 _MOST_SECONDS = 1e11  # the year 5138
 _ZERO, _LEAST_USD, _MOST_USD = Decimal(0), Decimal("0.000001"), Decimal(10) ** 12
 _NOTHING_OWNED, _WEIGHTS = Own(), GScore()
@@ -217,8 +217,10 @@ class _Reader:
         if value is None:
             return default
         count = self._of(key, value, int, "a whole number")
-        if not least <= count <= _MOST_GPUS:
-            raise ListingError(f"{self._where}.{key}: expected a whole number from {least} to {_MOST_GPUS}")
+        if not least <= count <= MOST_AVAILABLE:
+            raise ListingError(
+                f"{self._where}.{key}: expected a whole number from {least} to {MOST_AVAILABLE}"
+            )
         return int(count)
 
     def money(self, key: str, least: Decimal = _ZERO) -> Decimal:

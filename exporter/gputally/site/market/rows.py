@@ -16,9 +16,10 @@ never a default that could pass for a price or a count.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
-from gputally.model.market import REJECTIONS, Fetched, Offer
+from gputally.model.market import MOST_AVAILABLE, REJECTIONS, Fetched, Offer
 from gputally.site.market.cards import Card, Catalogue, partial
 from gputally.site.market.http import FetchFailed
 
@@ -179,7 +180,9 @@ class Gathering:
         return None
 
     def keep(self, offer: Offer) -> None:
-        """Take an offer."""
+        """Take an offer; a number of GPUs to be had that cannot be is none."""
+        if offer.available_gpus is not None and not 0 <= offer.available_gpus <= MOST_AVAILABLE:
+            offer = replace(offer, available_gpus=None)
         self._offers.append(offer)
 
     def fetched(self, *, truncated: bool = False) -> Fetched:

@@ -184,6 +184,17 @@ def test_names_that_nobody_knows_are_kept_for_the_reader_but_not_endlessly():
     assert fetched.rejected == {"unmapped": 2 * (rows.MOST_UNMAPPED + 9)}
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"), [(None, None), (0, 0), (10**7, 10**7), (10**7 + 1, None), (-1, None)]
+)
+def test_more_gpus_than_there_are_is_no_number_of_them_and_the_offer_stays(said, kept):
+    """The list of all offers could not be read for one such number."""
+    gathering = Gathering("test", cards.load())
+    gathering.keep(Offer("test", "l4-24gb", Decimal(1), available_gpus=said))
+    (offer,) = gathering.fetched().offers
+    assert offer.available_gpus == kept
+
+
 def test_nothing_good_is_a_failure_that_says_why():
     gathering = Gathering("test", cards.load())
     gathering.reject("mig")
