@@ -16,7 +16,7 @@ TESTING := $(MONITORING) "gcc=gcc,libc6-dev" "systemd-analyze=systemd" \
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-current lint check-types test-python docs dashboards kubernetes dist audit tools clean
+.PHONY: help run test test-current lint check-types test-python fuzz docs dashboards kubernetes dist audit tools clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -52,6 +52,9 @@ test-current: tools ## the tests again with the newest Prometheus, Alertmanager,
 	@scripts/current-tools.sh
 	PATH="$(CURDIR)/.tools/current/usr/bin:$$PATH" pytest -n auto
 
+fuzz: $(VENV)/fuzz.stamp ## feed every parser of ours for a minute each (FUZZ_FOR=600: seconds; FUZZ="bill jobs": only these)
+	PYTHONPATH=exporter:. python -m tests.fuzz --seconds=$(or $(FUZZ_FOR),60) $(FUZZ)
+
 docs: $(VENV)/test.stamp ## write docs/metrics.md and docs/reliability.md anew
 	python -m gputally.catalogue docs/metrics.md
 	python -m scripts.reliability
@@ -70,7 +73,7 @@ audit: $(VENV)/test.stamp ## ask a database about weaknesses of what is installe
 	@scripts/audit.sh
 
 clean: ## remove what these targets made; data in .run/ too
-	rm -rf $(VENV) .run .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .run .fuzz .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Stamps inside the environment: removed with it, renewed when the requirements change.
 $(VENV)/run.stamp: pyproject.toml
@@ -80,3 +83,7 @@ $(VENV)/run.stamp: pyproject.toml
 $(VENV)/test.stamp: pyproject.toml
 	@scripts/make-venv.sh dev
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/fuzz.stamp: pyproject.toml
+	@scripts/make-venv.sh dev,fuzz
+	@touch $@ $(VENV)/test.stamp $(VENV)/run.stamp

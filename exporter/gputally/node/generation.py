@@ -79,7 +79,7 @@ def decode(data: bytes, host: str) -> Generation:
             states={uuid: from_json(state) for uuid, state in document["gpus"].items()},
             extra=dict(document["extra"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise Unusable("invalid", f"not a state file: {type(error).__name__} {error}") from error
 
 

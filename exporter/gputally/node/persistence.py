@@ -14,6 +14,7 @@ from gputally.node.gpustate import FLUSH_NS, UNKNOWN_BOOTS, GpuState
 from gputally.node.state import StateFile
 
 logger = logging.getLogger(__name__)
+_MOST = 1 << 62  # events or joules: no counter gets there, and no float ends before
 EventCounts = Mapping[tuple[str, str], int]  # (uuid, event) -> how often
 
 
@@ -145,13 +146,13 @@ class Persistence:
             return  # the rest may be older than what was scraped, and zero is an honest reset
         events = found.extra.get("events")
         for item in events if isinstance(events, list) else []:
-            if isinstance(item, list) and len(item) == 3 and isinstance(item[2], int):
+            if isinstance(item, list) and len(item) == 3 and type(item[2]) is int and 0 <= item[2] < _MOST:
                 self.events[str(item[0]), str(item[1])] = item[2]
         joules = found.extra.get("host_joules")
         if found.recovered or not isinstance(joules, dict):
             return  # they move at every tick, so that an older generation would step back
         for domain, value in joules.items():
-            if isinstance(value, int | float) and value >= 0:
+            if type(value) in (int, float) and 0 <= value < _MOST:
                 self.host_joules[str(domain)] = float(value)
 
     def _say(self, error: Exception | None) -> None:

@@ -14,7 +14,7 @@ from gputally.node.money import NO_MONEY, Day, Money
 
 Json = dict[str, Any]
 T = TypeVar("T", int, str)
-MOST_UNITS = 1 << 160  # of money or emissions, which are counted in very small ones
+MOST_UNITS = 1 << 160  # of anything; money and emissions are counted in very small ones
 _FOLLOWED = ("pcie_transmit", "pcie_receive", "pcie_replays")
 _FAMILIES = (
     "throttle",
@@ -137,21 +137,13 @@ def _money(data: list[Any]) -> Money:
         _amounts(cost),
         _amounts(credit),
         _amounts(by_tariff_mj),
-        _amount(emissions),
-        {_day(name): Day(_amount(mj), _amounts(spent)) for name, (mj, spent) in days.items()},
+        _is(int, emissions),
+        {_day(name): Day(_is(int, mj), _amounts(spent)) for name, (mj, spent) in days.items()},
     )
 
 
 def _amounts(data: Json) -> dict[str, int]:
-    return {_is(str, name): _amount(amount) for name, amount in data.items()}
-
-
-def _amount(value: object) -> int:
-    """A number of units that can be published: one beyond all floats would end every tick."""
-    amount = _is(int, value)
-    if amount >= MOST_UNITS:
-        raise ValueError("more than there is in the world")
-    return amount
+    return {_is(str, name): _is(int, amount) for name, amount in data.items()}
 
 
 def _day(name: str) -> str:
@@ -187,7 +179,12 @@ def _maybe(value: object) -> int | None:
 
 
 def _is(kind: type[T], value: object) -> T:
-    """The value, if it is of that type and, a number, not negative: no clock or counter here ever is."""
+    """The value, if it is of that type and, a number, not negative: no clock or counter here ever is.
+
+    Nor is one so large that no float can be made of it: publishing it would end every tick.
+    """
     if type(value) is not kind or (isinstance(value, int) and value < 0):
         raise ValueError(f"expected {kind.__name__}, not {value!r}")
+    if isinstance(value, int) and value >= MOST_UNITS:
+        raise ValueError("more than there is in the world")
     return value

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
-from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -15,12 +13,8 @@ from gputally.model.elsewhere import STATUSES, LeftOut, OutsideJob, Refused
 from gputally.site.ledger import jobsacct
 from gputally.site.ledger.jobsacct import COLUMNS, Terms, read_sacct
 from gputally.site.ledger.jobwords import BadTable
+from tests.elsewhere.recordings import BERLIN, LATEST_S, RECORDED, SEEN_S, TERMS
 
-RECORDED = Path(__file__).with_name("recorded")
-BERLIN = ZoneInfo("Europe/Berlin")
-SEEN_S = 1_795_933_770
-LATEST_S = SEEN_S + 86_400
-TERMS = Terms(SEEN_S, LATEST_S, BERLIN)
 HEADER = (RECORDED / "sacct-epoch.txt").read_text().splitlines()[0].split("|")
 
 

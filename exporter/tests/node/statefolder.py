@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 import gputally
+from gputally.node.counters import Context, GpuState
 from gputally.node.state import StateFile
 from tests.node.card import Rig
+from tests.node.purse import Price
 
 UUID = "GPU-8f6bd5a2"
+PRICE = Price("EUR", "Europe/Berlin", -90_000_000, 220_000_000, (6, 22))
 PACKAGE = Path(gputally.__file__).parent.parent
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - thousands of syncs, no disk needed
 
@@ -27,6 +30,17 @@ def ticked(rig: Rig | None = None, ticks: int = 1) -> Rig:
         hw_mj = 10**12 + rig.now.boot_ns * 3 // 10**4 // 1000
         rig.tick(energy_mj=hw_mj, utilization_ratio=1.0, pcie_transmit_bytes=hw_mj)
     return rig
+
+
+def paid() -> GpuState:
+    """A GPU that has used energy over midnight, at two prices of which one is below zero."""
+    rig = ticked(ticks=3)
+    rig.ctx = Context("boot-a", 10**9, 700.0, schedule=PRICE.schedule)
+    rig.tick(30_000.0, energy_mj=10**12 + 10**9)
+    rig.tick(30_000.0, energy_mj=10**12 + 2 * 10**9)
+    assert rig.state.money.credit
+    assert len(rig.state.money.days) > 1
+    return rig.state
 
 
 def save(file: StateFile, rig: Rig, **options: Any) -> None:

@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gputally.node.host import HostReader
+from tests.node.hostfiles import FILES, FIXTURE
 
-FIXTURE = Path(__file__).parent / "fixtures/host/proc"
-FILES = ("stat", "loadavg", "meminfo", "diskstats", "net/dev", "uptime")
 ODD = st.sampled_from(
     [
         *(

@@ -14,15 +14,13 @@ from gputally.node.statejson import from_json, to_json
 from gputally.tariff import Schedule
 from tests.node.attribution.garbage import NONSENSE, changed, paths, without
 from tests.node.card import Rig
-from tests.node.purse import Price
-from tests.node.statefolder import UUID, file, framed, reopened, save, ticked
+from tests.node.statefolder import PRICE, UUID, file, framed, paid, reopened, save, ticked
 
 if TYPE_CHECKING:
     from gputally.node.gpustate import GpuState
     from gputally.node.state import StateFile
 
 __all__ = ["file"]
-PRICE = Price("EUR", "Europe/Berlin", -90_000_000, 220_000_000, (6, 22))
 MONEY = Money(
     {"EUR": 5, "USD": 1 << 80}, {"EUR": 7}, {"day": 11, "night": 13}, 17, {"2025-10-26": Day(24, {"EUR": 5})}
 )
@@ -30,18 +28,6 @@ MONEY = Money(
 
 def stored(state: GpuState) -> Any:
     return json.loads(json.dumps(to_json(state)))
-
-
-def paid() -> GpuState:
-    """A GPU that has used energy over midnight, at two prices of which one is below zero."""
-    rig = ticked(ticks=3)
-    ctx = counters.Context("boot-a", 10**9, 700.0, schedule=PRICE.schedule)
-    rig.ctx = ctx
-    rig.tick(30_000.0, energy_mj=10**12 + 10**9)
-    rig.tick(30_000.0, energy_mj=10**12 + 2 * 10**9)
-    assert rig.state.money.credit
-    assert len(rig.state.money.days) > 1
-    return rig.state
 
 
 def test_it_comes_back_as_it_was() -> None:

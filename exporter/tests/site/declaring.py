@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,7 @@ owned_gpus:
   - {model: NVIDIA H100 80GB HBM3, capital: 30000, residual: 4000, life_years: 4, opex_per_year: 1200}
   - {model: 'Quote " and \\', capital: 1000, life_years: 1}
 """
+MOMENTS = [datetime(2026, 7, 1, 12, tzinfo=UTC), datetime(2026, 10, 25, 0, 59, tzinfo=UTC)]
 DYNAMIC = """
 tariff: {currency: EUR, price_per_kwh: 0.5, prices: {file: prices.csv}}
 carbon: {file: carbon.csv}
@@ -60,6 +62,19 @@ def settings(folder, text: str = FULL) -> SiteSettings:
 
 def publisher(told: SiteSettings, clock: StoppedClock, **more) -> Publisher:
     return Publisher(declared(told), clock, **more)
+
+
+def assert_publishes(told: SiteSettings) -> None:
+    """What is declared can be shown, in summer and in the hour before clocks go back."""
+    clock = StoppedClock()
+    clock.set(MOMENTS[0])
+    one = publisher(told, clock)
+    for moment in MOMENTS:
+        clock.set(moment)
+        one.publish()
+        site = one.latest.site
+        assert all(math.isfinite(price) for price in (*site.prices.values(), *site.price_now.values()))
+        assert 1 <= site.pue_ratio <= 10
 
 
 def series(*rows: tuple[datetime, datetime, str], column: str = "price_per_kwh") -> str:
