@@ -3,7 +3,7 @@
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from alertmanager.tests.services import DISCORD_PATH, SLACK_PATH, TOKENS, Servic
 from scripts.stack.processes import LOOPBACK, Program, find, free_port
 
 ALERTMANAGER = Path(__file__).parents[1]
+ALONE = ("--cluster.listen-address=",)
 Config = dict[str, Any]
 Change = Callable[[Config], None]
 
@@ -46,8 +47,8 @@ class World:
         self._made: list[Program] = []
         self._number = itertools.count()
 
-    def start(self, change: Change | None = None) -> Program:
-        """A new Alertmanager: `change` is the last to touch its configuration."""
+    def start(self, change: Change | None = None, cluster: Sequence[str] = ALONE) -> Program:
+        """A new Alertmanager: `change` is the last to touch its configuration, `cluster` names its peers."""
         folder = self._folder / f"alertmanager-{next(self._number)}"
         folder.mkdir()
         path = folder / "alertmanager.yml"
@@ -58,7 +59,7 @@ class World:
             f"--config.file={path}",
             f"--storage.path={folder / 'data'}",
             f"--web.listen-address={LOOPBACK}:{port}",
-            "--cluster.listen-address=",
+            *cluster,
         ]
         program = Program("alertmanager", argv, folder / "log", port)
         self._made.append(program)
