@@ -60,6 +60,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.fault("bill-damaged")
 @pytest.mark.parametrize("name", [name for name, (_, message) in BAD.items() if message])
 def test_a_bad_file_is_one_line_and_changes_nothing(books, name):
     books.take(PLAIN.replace("2026", "2025"))
@@ -74,6 +75,7 @@ def test_a_bad_file_is_one_line_and_changes_nothing(books, name):
     assert books.dump() == before
 
 
+@pytest.mark.fault("bill-damaged")
 def test_half_of_a_second_part_is_bad_too(books):
     with pytest.raises(BadFile, match=r"ends too early|damaged"):
         books.take(BAD["half of two parts, packed"][0])
@@ -85,6 +87,7 @@ def test_json_of_something_else_has_no_rows_that_can_be_taken(books):
     assert [row.reason for row in one.tally.shown] == ["the row lacks date, provider, gpu_type, cost"]
 
 
+@pytest.mark.fault("bill-damaged")
 def test_a_packed_bill_that_was_cut_anywhere_is_refused(books):
     for cut in range(1, len(PACKED)):
         with pytest.raises(BadFile):
@@ -92,6 +95,7 @@ def test_a_packed_bill_that_was_cut_anywhere_is_refused(books):
     assert books.rows("SELECT COUNT(*) FROM charges") == [(0,)]
 
 
+@pytest.mark.fault("bill-damaged")
 def test_a_plain_file_that_was_cut_inside_of_a_line_is_refused(books):
     for part in (PLAIN[:cut] for cut in range(1, len(PLAIN))):
         if part.endswith("\n") and part.count("\n") > 1:
@@ -101,6 +105,7 @@ def test_a_plain_file_that_was_cut_inside_of_a_line_is_refused(books):
                 books.take(part)
 
 
+@pytest.mark.fault("bill-damaged")
 def test_what_is_no_file_is_one_line(books):
     from gputally.site.ledger.importing import import_bills  # noqa: PLC0415
     from gputally.site.ledger.store import Ledger  # noqa: PLC0415
@@ -116,6 +121,7 @@ def test_what_is_no_file_is_one_line(books):
             import_bills(ledger, [[books.folder / name]], ask())
 
 
+@pytest.mark.fault("bill-half")
 def test_a_file_that_grows_while_it_is_read_is_refused(books):
     path = books.folder / "bill1.csv"
 
@@ -129,6 +135,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(books):
     assert books.rows("SELECT COUNT(*) FROM charges") == [(0,)]
 
 
+@pytest.mark.fault("bill-bomb")
 def test_a_bomb_is_read_in_bounded_memory(books):
     """64 MiB of one line: it is refused after the first of them."""
     packed = zlib.compressobj(9, zlib.DEFLATED, 31)

@@ -123,6 +123,7 @@ def test_flags_take_what_is_in_doubt(books, run):
     assert [key[0] for key in books.charges()] == ["2026-11-03"]
 
 
+@pytest.mark.fault("importer-killed")
 def test_who_interrupts_an_import_leaves_the_old_ledger(books, filled):
     books.file(focus(*({} for _ in range(20_000))))
     before = books.dump()
@@ -216,6 +217,7 @@ def test_what_cannot_be_done_is_one_line(books, filled, name):
     assert not (books.folder / "none.sqlite").exists()
 
 
+@pytest.mark.fault("ledger-damaged")
 @pytest.mark.parametrize("command", ["list", "imports", "export", "import", "forget"])
 def test_a_damaged_ledger_is_one_line(books, filled, command):
     data = books.path.read_bytes()
@@ -307,6 +309,7 @@ def test_an_export_is_whole_or_as_it_was(books, filled):
     assert names(books) == ["bills.om", "ledger.sqlite", "rows.csv"]
 
 
+@pytest.mark.fault("ledger-disk")
 @pytest.mark.usefixtures("filled")
 def test_an_export_to_a_full_disk_is_one_line(books):
     with open("/dev/full", "wb") as full:  # noqa: PTH123

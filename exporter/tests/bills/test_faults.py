@@ -59,6 +59,7 @@ def whole(books: Books) -> None:
     ) == [(0,)]
 
 
+@pytest.mark.fault("importers-at-once")
 def test_importers_at_once_wait_for_each_other_and_count_once(books):
     for number in range(4):
         books.file(bill("0.001", f"account{number % 2}"), f"bill{number}.csv")
@@ -78,6 +79,7 @@ def test_importers_at_once_wait_for_each_other_and_count_once(books):
     whole(books)
 
 
+@pytest.mark.fault("importer-killed")
 def test_an_importer_that_is_killed_anywhere_leaves_the_old_ledger_or_the_new_one(books):
     books.file(bill("0.001"), "old.csv")
     books.file(bill("0.002"), "new.csv")
@@ -108,6 +110,7 @@ def test_an_importer_that_is_killed_anywhere_leaves_the_old_ledger_or_the_new_on
     whole(books)
 
 
+@pytest.mark.fault("importer-killed")
 def test_a_kill_between_the_first_change_and_the_commit_leaves_the_old_ledger(books):
     """The process is stopped while its transaction is open, by a lock that it waits for, and killed there."""
     books.file(bill("0.001"), "old.csv")
@@ -136,6 +139,7 @@ def mounted(folder: Path) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.fault("ledger-disk")
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="only root can mount")
 def test_a_full_disk_is_one_line_and_leaves_the_old_ledger(tmp_path):
     small = tmp_path / "small"
@@ -172,6 +176,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))
 
 
+@pytest.mark.fault("ledger-disk")
 def test_a_file_that_may_not_grow_is_one_line_and_leaves_the_old_ledger(books):
     books.take(focus({}))
     before = books.dump()
@@ -186,6 +191,7 @@ def test_a_file_that_may_not_grow_is_one_line_and_leaves_the_old_ledger(books):
     whole(books)
 
 
+@pytest.mark.fault("importers-at-once")
 def test_a_writer_that_holds_the_ledger_is_waited_for(books):
     books.take(focus({}))
     books.file(bill("0.002", "another"), "new.csv")

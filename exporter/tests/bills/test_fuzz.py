@@ -10,6 +10,7 @@ from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ def sums(books: Books) -> dict[str, Decimal]:
     }
 
 
+@pytest.mark.fault("bill-twice")
 @QUIET
 @given(st.lists(ROW, min_size=1, max_size=40))
 def test_what_was_accepted_adds_up_exactly_and_the_same_file_again_changes_nothing(rows):
@@ -88,6 +90,7 @@ def test_what_was_accepted_adds_up_exactly_and_the_same_file_again_changes_nothi
         assert books.dump() == before
 
 
+@pytest.mark.fault("bill-twice")
 @QUIET
 @given(st.lists(ROW, min_size=1, max_size=15), st.lists(ROW, min_size=1, max_size=15))
 def test_a_restatement_leaves_what_a_ledger_has_that_never_saw_the_old_file(first, second):
@@ -110,6 +113,7 @@ def test_a_restatement_leaves_what_a_ledger_has_that_never_saw_the_old_file(firs
         assert {row for row in mine if row[:4] in told} == set(theirs)
 
 
+@pytest.mark.fault("bill-rows")
 @QUIET
 @given(st.lists(ROW | ODD, min_size=1, max_size=20))
 def test_any_text_in_any_column_is_taken_or_rejected(rows):
@@ -124,6 +128,7 @@ def test_any_text_in_any_column_is_taken_or_rejected(rows):
         } == set()
 
 
+@pytest.mark.fault("bill-damaged")
 @QUIET
 @given(st.lists(ROW, min_size=1, max_size=5), st.data())
 def test_a_file_with_bytes_changed_is_refused_in_a_line_or_read(rows, data):
@@ -139,6 +144,7 @@ def test_a_file_with_bytes_changed_is_refused_in_a_line_or_read(rows, data):
             assert not books.path.exists() or books.rows("SELECT COUNT(*) FROM imports") == [(0,)]
 
 
+@pytest.mark.fault("bill-damaged")
 @QUIET
 @given(
     st.binary(max_size=300)

@@ -26,6 +26,7 @@ SECOND = focus(
 PLAIN = "date,provider,gpu_type,cost\n2026-11-03,aws,h100,7\n"
 
 
+@pytest.mark.fault("bill-twice")
 def test_the_same_bill_again_changes_nothing(books):
     assert books.counts(FIRST) == (3, 0, 0, 0)
     before = books.dump()
@@ -35,6 +36,7 @@ def test_the_same_bill_again_changes_nothing(books):
     assert books.total() == 7
 
 
+@pytest.mark.fault("bill-twice")
 def test_a_restatement_replaces_the_bill_as_a_whole(books):
     books.take(FIRST)
     (one,) = books.take(SECOND)
@@ -90,6 +92,7 @@ def test_a_bill_that_has_no_gpus_any_more_leaves_nothing(books):
     assert books.rows("SELECT last_day FROM bills") == [("2026-11-05",)]
 
 
+@pytest.mark.fault("bill-half")
 def test_an_old_file_is_not_taken_again_by_accident(books):
     books.take(FIRST)
     books.take(SECOND)
@@ -105,6 +108,7 @@ def test_an_old_file_is_not_taken_again_by_accident(books):
     assert books.total() == 7
 
 
+@pytest.mark.fault("bill-half")
 def test_a_bill_that_ends_earlier_is_taken_for_half_of_one(books):
     books.take(FIRST)
     half = focus({"EffectiveCost": "1"})
@@ -119,6 +123,7 @@ def test_a_bill_that_ends_earlier_is_taken_for_half_of_one(books):
     assert books.total() == 1
 
 
+@pytest.mark.fault("bill-rows")
 def test_a_bill_with_a_row_that_cannot_be_taken_replaces_nothing(books):
     books.take(FIRST)
     bad = SECOND + SECOND.splitlines()[-1].replace(",8,", ",eight,") + "\n"
@@ -132,6 +137,7 @@ def test_a_bill_with_a_row_that_cannot_be_taken_replaces_nothing(books):
     assert books.rows("SELECT provider, rows FROM import_counts WHERE result = 'rejected'") == [("aws", 1)]
 
 
+@pytest.mark.fault("bill-rows")
 def test_a_bill_of_which_no_row_can_be_taken_is_not_emptied(books):
     books.take(FIRST)
     (one,) = books.take(focus({"EffectiveCost": "x"}), partial=True)
@@ -148,6 +154,7 @@ def test_a_bill_in_parts_is_one(books):
     assert [posted.counts["unchanged"] for posted in one.posted] == [1]
 
 
+@pytest.mark.fault("bill-twice")
 def test_parts_without_being_told_so_are_refused_and_nothing_is_taken(books):
     with pytest.raises(
         BadFile, match=r"bill2.csv: has the bill aws 111122223333 2026-11, as .*bill1.csv has"
@@ -156,6 +163,7 @@ def test_parts_without_being_told_so_are_refused_and_nothing_is_taken(books):
     assert books.rows("SELECT COUNT(*) FROM imports") == [(0,)]
 
 
+@pytest.mark.fault("bill-twice")
 @pytest.mark.parametrize("parts", [False, True])
 def test_the_same_file_twice_in_a_command_counts_once(books, parts):
     if parts:
@@ -171,6 +179,7 @@ def test_the_same_file_twice_in_a_command_counts_once(books, parts):
         assert books.total() == 7
 
 
+@pytest.mark.fault("bill-damaged")
 def test_a_bad_file_among_good_ones_takes_none(books):
     with pytest.raises(BadFile, match="bill3"):
         books.take(FIRST, PLAIN, "nonsense\n1\n")
@@ -203,6 +212,7 @@ def test_days_that_a_bill_and_plain_rows_have_are_pointed_out(books, focus_first
     ]
 
 
+@pytest.mark.fault("ledger-overflow")
 def test_sums_of_more_than_the_ledger_can_hold_are_refused(books):
     with pytest.raises(BadFile, match="more than the ledger can hold"):
         books.take(focus({"EffectiveCost": "9e9"}, {"EffectiveCost": "9e9"}))

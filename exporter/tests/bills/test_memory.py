@@ -27,6 +27,7 @@ def write(path: Path, row: dict[str, str]) -> None:
             writer.writerow((BILLED | day | told).values())
 
 
+@pytest.mark.fault("bill-bomb")
 @pytest.mark.parametrize(
     "row",
     [{}, {"Tags": '{"team": "t@"}'}, {"SkuPriceDetails": '{"InstanceType": "m@.large"}'}],

@@ -157,6 +157,7 @@ def test_corrections_are_negative_rows(books):
     assert books.total() == books.total().from_float(5.5)
 
 
+@pytest.mark.fault("bill-half")
 def test_a_file_that_was_replaced_since_is_not_taken_again_by_accident(books):
     newer = ROWS.replace("12.5", "99")
     books.take(ROWS)
@@ -194,6 +195,7 @@ REJECTED = [
 ]
 
 
+@pytest.mark.fault("bill-rows")
 @pytest.mark.parametrize(("row", "reason"), REJECTED, ids=[row for row, _ in REJECTED])
 def test_a_row_that_cannot_be_taken_leaves_the_others(books, row, reason):
     (one,) = books.take(f"{HEADER}2026-11-03,a,b,1,x\n{row}\n2026-11-04,a,b,2,x\n")

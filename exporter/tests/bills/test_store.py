@@ -54,6 +54,7 @@ def test_a_reader_creates_nothing_and_writes_nothing(path):
         ledger.connection.execute(IMPORT)
 
 
+@pytest.mark.fault("ledger-upgrade")
 def test_every_script_leads_to_the_same_tables_as_all_at_once(path, tmp_path, monkeypatch):
     for version in range(1, len(MIGRATIONS) + 1):
         monkeypatch.setattr(store, "MIGRATIONS", MIGRATIONS[:version])
@@ -68,6 +69,7 @@ def schema(path: Path) -> list[tuple]:
         return ledger.connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
 
 
+@pytest.mark.fault("ledger-upgrade")
 def test_an_older_ledger_keeps_its_rows_when_it_is_brought_up_to_date(path, monkeypatch):
     with Ledger.open(path, write=True) as ledger, ledger.transaction():
         ledger.connection.execute(IMPORT)
@@ -83,6 +85,7 @@ def test_an_older_ledger_keeps_its_rows_when_it_is_brought_up_to_date(path, monk
     assert imports(path) == 1
 
 
+@pytest.mark.fault("ledger-upgrade")
 def test_a_script_that_fails_leaves_the_old_version(path, monkeypatch):
     Ledger.open(path, write=True).close()
     with monkeypatch.context() as patched:
@@ -95,6 +98,7 @@ def test_a_script_that_fails_leaves_the_old_version(path, monkeypatch):
     assert "more" not in [name for name, _ in schema(path)]
 
 
+@pytest.mark.fault("ledger-upgrade")
 @pytest.mark.parametrize("write", [False, True])
 def test_a_ledger_of_a_newer_version_is_refused(path, write):
     Ledger.open(path, write=True).close()
@@ -105,6 +109,7 @@ def test_a_ledger_of_a_newer_version_is_refused(path, write):
         Ledger.open(path, write=write)
 
 
+@pytest.mark.fault("ledger-damaged")
 @pytest.mark.parametrize("write", [False, True])
 def test_a_database_of_another_program_is_left_alone(path, write):
     with sqlite3.connect(path) as connection:
@@ -116,6 +121,7 @@ def test_a_database_of_another_program_is_left_alone(path, write):
     assert path.read_bytes() == before
 
 
+@pytest.mark.fault("ledger-damaged")
 @pytest.mark.parametrize("write", [False, True])
 def test_what_is_no_database_is_one_line(path, write):
     path.write_bytes(b"date,provider,gpu_type,cost\n" * 100)
@@ -123,6 +129,7 @@ def test_what_is_no_database_is_one_line(path, write):
         Ledger.open(path, write=write)
 
 
+@pytest.mark.fault("ledger-damaged")
 def test_a_damaged_ledger_is_one_line(path):
     with Ledger.open(path, write=True) as ledger, ledger.transaction():
         ledger.connection.execute(IMPORT)
@@ -158,6 +165,7 @@ def test_a_transaction_that_fails_leaves_nothing(path):
     assert imports(path) == 0
 
 
+@pytest.mark.fault("importers-at-once")
 def test_a_snapshot_sees_one_state_while_another_writes(path):
     with Ledger.open(path, write=True) as writer, Ledger.open(path) as reader:
         with reader.snapshot():
@@ -187,6 +195,7 @@ def test_a_second_writer_waits_for_the_first(path):
     assert done == [1]
 
 
+@pytest.mark.fault("importers-at-once")
 def test_a_writer_that_waits_in_vain_is_one_line(path, monkeypatch):
     with Ledger.open(path, write=True) as first, first.transaction():
         monkeypatch.setattr(store, "BUSY_SECONDS", 0.1)
@@ -208,6 +217,7 @@ with Ledger.open(Path(sys.argv[1]), write=True) as ledger, ledger.transaction():
 """
 
 
+@pytest.mark.fault("importers-at-once")
 def test_many_processes_that_create_it_at_once_make_one(path):
     started = [subprocess.Popen([sys.executable, "-c", MAKERS, path, IMPORT]) for _ in range(6)]
     assert [process.wait(60) for process in started] == [0] * 6

@@ -83,6 +83,7 @@ BAD = {
 }
 
 
+@pytest.mark.fault("config-accounts")
 @pytest.mark.parametrize("text", BAD)
 def test_what_is_no_budget_is_refused(text):
     with pytest.raises(ConfigError) as caught:
@@ -106,6 +107,7 @@ def test_all_that_chargeback_can_say():
     assert chargeback("") == Chargeback()
 
 
+@pytest.mark.fault("config-accounts")
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -120,6 +120,7 @@ def test_rows_that_are_refused_are_named_and_the_others_are_in(folder):
     assert [row["job_id"] for row in listed(folder)] == ["1"]
 
 
+@pytest.mark.fault("jobs-damaged")
 def test_half_a_zipped_file_is_refused_as_a_whole(folder):
     (folder / "half.gz").write_bytes(gzip.compress(EPOCH.read_bytes() * 50)[:400])
     answer = run(folder, "import", "half.gz")
@@ -153,6 +154,7 @@ def test_without_a_ledger_it_says_how_to_name_one(tmp_path):
     assert there == "none.sqlite: there is no ledger yet: an import makes it"
 
 
+@pytest.mark.fault("importer-killed")
 def test_who_is_killed_in_the_middle_leaves_a_whole_ledger(folder):
     many = "".join(f"{n},1793872800,1793876400,done\n" for n in range(300_000))
     (folder / "many.csv").write_text(f"job,start,end,status\n{many}")

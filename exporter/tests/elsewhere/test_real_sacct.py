@@ -75,6 +75,7 @@ def test_what_slurm_tells_stands_in_the_ledger_and_a_second_time_changes_nothing
     assert next(row["name"] for row in rows if row["job_id"] == bad) == "odd|name"
 
 
+@pytest.mark.fault("jobs-times")
 def test_clocks_of_a_zone_are_the_same_instants(slurm, tmp_path):
     """After the test above."""
     seconds = slurm.sacct("-P", "-a", "-X", "-D", FORMAT, SLURM_TIME_FORMAT="%s")

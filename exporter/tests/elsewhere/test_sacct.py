@@ -171,6 +171,7 @@ def test_card_team_and_cluster_are_as_whoever_imports_says():
     assert (found.provider, found.gpu_type, found.team) == ("east", "a100-sxm4-80gb", "nlp/ada")
 
 
+@pytest.mark.fault("jobs-times")
 def test_in_the_hour_that_comes_twice_the_length_of_the_job_tells():
     """On 25 October 2026 clocks in Berlin went from 03:00 back to 02:00: half past two comes twice."""
     told = {"Start": "2026-10-25T02:30:00", "End": "2026-10-25T02:30:00"}
@@ -188,6 +189,7 @@ def test_in_the_hour_that_comes_twice_the_length_of_the_job_tells():
         assert "twice" in refused.reason
 
 
+@pytest.mark.fault("jobs-damaged")
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
@@ -206,6 +208,7 @@ def test_a_row_that_makes_no_sense_is_refused_with_its_reason(told, reason):
     assert reason in found.reason
 
 
+@pytest.mark.fault("jobs-damaged")
 def test_a_line_that_ends_too_early_is_refused_and_named():
     lines = (RECORDED / "sacct-epoch.txt").read_text()[:-60].splitlines()
     *whole, half = read_sacct(lines, Terms(SEEN_S, LATEST_S))
@@ -213,6 +216,7 @@ def test_a_line_that_ends_too_early_is_refused_and_named():
     assert half == Refused(len(lines), "16 fields where there are 18 columns")
 
 
+@pytest.mark.fault("jobs-damaged")
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
@@ -227,6 +231,7 @@ def test_a_file_that_cannot_be_used_is_refused_as_a_whole(lines, reason):
         list(read_sacct(lines, Terms(SEEN_S, LATEST_S)))
 
 
+@pytest.mark.fault("jobs-hostile")
 def test_words_of_strangers_come_in_as_text_that_prints():
     found = one(row(JobName="a\x1b[31mb" + "c" * 500, Comment="x, model=m\x07o,y"))
     assert isinstance(found, OutsideJob)
@@ -235,6 +240,7 @@ def test_words_of_strangers_come_in_as_text_that_prints():
     assert found.model == "m_o"
 
 
+@pytest.mark.fault("jobs-hostile")
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
@@ -253,6 +259,7 @@ def test_numbers_that_nobody_can_add_up_are_not_let_in(told, reason):
     assert reason in (found.reason if isinstance(found, Refused) else found.why)
 
 
+@pytest.mark.fault("jobs-damaged")
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=60), min_size=1, max_size=6))
 def test_any_text_is_rows_or_no_table(lines):
     for text in (lines, [row(), *lines], ["|".join(COLUMNS), *lines]):
@@ -260,6 +267,7 @@ def test_any_text_is_rows_or_no_table(lines):
             assert all(isinstance(found, OutsideJob | Refused | LeftOut) for found in read_sacct(text, TERMS))
 
 
+@pytest.mark.fault("jobs-damaged")
 @given(st.sampled_from(COLUMNS), st.text(st.characters(codec="utf-8"), max_size=40))
 def test_any_field_is_read_or_refused_and_what_is_read_can_be_kept(column, text):
     with contextlib.suppress(BadTable):

@@ -37,6 +37,7 @@ def all_of(ledger, from_s=0, until_s=1 << 40, only=()):
     return [run.job for run in between(ledger, from_s, until_s, only)]
 
 
+@pytest.mark.fault("jobs-again")
 def test_a_second_import_changes_nothing(ledger):
     assert results(ledger, JOB) == {"inserted": 1}
     assert results(ledger, JOB) == {"unchanged": 1}
@@ -59,6 +60,7 @@ def test_when_a_finished_run_was_heard_of_does_not_matter(ledger):
     assert all_of(ledger) == [JOB]
 
 
+@pytest.mark.fault("jobs-again")
 def test_a_run_grows_until_it_ends_and_an_old_table_does_not_take_that_back(ledger):
     runs = replace(JOB, end_s=None, seen_s=2000, status="running", exit_code=None)
     assert results(ledger, runs) == {"inserted": 1}
@@ -71,6 +73,7 @@ def test_a_run_grows_until_it_ends_and_an_old_table_does_not_take_that_back(ledg
     assert all_of(ledger) == [JOB]
 
 
+@pytest.mark.fault("jobs-again")
 def test_the_same_row_twice_in_a_file_counts_once(ledger):
     assert results(ledger, JOB, JOB) == {"inserted": 1, "unchanged": 1}
 
@@ -90,6 +93,7 @@ def test_what_became_of_the_rows_is_kept(ledger):
     }
 
 
+@pytest.mark.fault("jobs-damaged")
 def test_a_file_that_breaks_off_leaves_nothing_behind(ledger):
     def breaking():
         yield JOB
@@ -101,6 +105,7 @@ def test_a_file_that_breaks_off_leaves_nothing_behind(ledger):
     assert ledger.connection.execute("SELECT COUNT(*) FROM imports").fetchone() == (0,)
 
 
+@pytest.mark.fault("importers-at-once")
 def test_two_importers_at_once_wait_for_each_other_and_count_each_row_once(tmp_path):
     path = tmp_path / "ledger.sqlite"  # which the first of them makes
     rows = [replace(JOB, job_id=str(number)) for number in range(500)]
@@ -119,6 +124,7 @@ def test_two_importers_at_once_wait_for_each_other_and_count_each_row_once(tmp_p
     assert sum(one["unchanged"] for one in found) == 1500
 
 
+@pytest.mark.fault("ledger-disk")
 def test_a_disk_that_is_full_loses_nothing(tmp_path):
     """SQLite is told how large the file may become: what it says then is what it says of a full disk."""
     with Ledger.open(tmp_path / "ledger.sqlite", write=True) as ledger:

@@ -11,6 +11,7 @@ MUTATIONS = 300
 LONGEST_S = 5.0  # for one input: a hang is a finding, too
 
 
+@pytest.mark.fault("input-any")
 @pytest.mark.parametrize("name", TARGETS)
 def test_nearly_good_inputs_are_read_or_refused_and_nothing_else(name: str) -> None:
     target = TARGETS[name]

@@ -82,6 +82,7 @@ def test_a_booking_from_its_start_to_its_end(books):
     assert names(folder) == [books.name]
 
 
+@pytest.mark.fault("bookings-clash")
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -186,6 +187,7 @@ def test_lists_and_free_slots_for_people_and_for_programs(books):
     assert (answer.status, "it has no inventory" in answer.err) == (2, True)
 
 
+@pytest.mark.fault("bookings-at-once")
 def test_two_people_at_once_cannot_book_the_same_gpu(books):
     """Twelve real processes, four for each of three slots: three are booked, and the file is whole."""
     wanted = [(f"p{n}", f"{YEAR}-02-0{1 + n % 3}T08:00Z") for n in range(12)]
@@ -210,6 +212,7 @@ def test_two_people_at_once_cannot_book_the_same_gpu(books):
     assert names(books.parent) == [books.name]
 
 
+@pytest.mark.fault("bookings-at-once")
 def test_who_waits_for_another_finds_what_that_one_has_booked(books):
     with held(books) as holder:
         waiting = subprocess.Popen(
@@ -238,6 +241,7 @@ def held(path):
     return holder
 
 
+@pytest.mark.fault("bookings-at-once")
 def test_who_holds_the_lock_for_ever_is_told_of(books):
     with books.open("r+") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
@@ -258,6 +262,7 @@ main(sys.argv[2:])
 """
 
 
+@pytest.mark.fault("booking-killed")
 @pytest.mark.parametrize("place", ["fsync", "fchmod", "replace"])
 def test_a_kill_in_the_middle_leaves_the_old_file_and_the_next_one_goes_on(books, place):
     victim = subprocess.Popen(
@@ -276,6 +281,7 @@ def test_a_kill_in_the_middle_leaves_the_old_file_and_the_next_one_goes_on(books
     assert names(books.parent) == [books.name]
 
 
+@pytest.mark.fault("booking-killed")
 def test_a_kill_at_any_time_leaves_a_whole_file(books):
     for number in range(8):
         one = subprocess.Popen(
@@ -293,6 +299,7 @@ def test_a_kill_at_any_time_leaves_a_whole_file(books):
     assert names(books.parent) == [books.name]
 
 
+@pytest.mark.fault("booking-killed")
 def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_beside(books):
     limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400)); "
     program = limit + "from gputally.cli import main; main(sys.argv[1:])"
@@ -306,6 +313,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_beside(books):
     assert (books.read_text(), names(books.parent)) == (before, [books.name])
 
 
+@pytest.mark.fault("bookings-at-once")
 def test_what_an_editor_saves_meanwhile_is_not_lost(books):
     def edit(data: bytes) -> bytes:
         books.write_text(BOOKED + "# by hand\n")

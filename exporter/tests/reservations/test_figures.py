@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
@@ -44,6 +45,7 @@ def test_the_text_of_figures_that_stay_is_written_once():
     assert all(asked[0][row.name] is asked[1][row.name] for row in RESERVATIONS)
 
 
+@pytest.mark.fault("bookings-many")
 def test_a_thousand_reservations_are_a_bounded_scrape():
     users = tuple(f"u{number}" for number in range(64))
     many = tuple(
@@ -60,6 +62,7 @@ def test_a_thousand_reservations_are_a_bounded_scrape():
     assert len(found) < 30_000
 
 
+@pytest.mark.fault("bookings-many")
 def test_gpus_of_more_reservations_than_there_is_room_for_are_dropped_whole():
     gpus = tuple(map(str, range(64)))
     many = tuple(reservation(f"r{n}", 0, 2, host=f"h{n}", gpus=gpus, count=64) for n in range(300))
@@ -69,6 +72,7 @@ def test_gpus_of_more_reservations_than_there_is_room_for_are_dropped_whole():
     assert set(shown) == {f"r{n}" for n in range(15_000 // 64)}
 
 
+@pytest.mark.fault("bookings-bad")
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_damaged_file_is_one_line_or_a_book(seed):

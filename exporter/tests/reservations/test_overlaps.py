@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from tests.reservations.booking import HOUR_NS, T0_NS, reservation
 from tests.reservations.fitting import INVENTORY, bookings, fits
 
 
+@pytest.mark.fault("bookings-clash")
 @settings(max_examples=1500, deadline=None)
 @given(bookings())
 def test_no_overlap_is_accepted_and_nothing_else_is_refused(reservations):

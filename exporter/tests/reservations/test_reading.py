@@ -166,6 +166,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.fault("bookings-bad")
 @pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_is_not_right_is_refused_in_one_line(text, message):
     with pytest.raises(ConfigError) as caught:
@@ -227,6 +228,7 @@ CONFLICTS = {
 }
 
 
+@pytest.mark.fault("bookings-clash")
 @pytest.mark.parametrize(("text", "lines"), CONFLICTS.values(), ids=CONFLICTS)
 def test_bookings_that_meet_are_refused_with_both_ids_and_lines(text, lines):
     with pytest.raises(ConflictError) as caught:
@@ -253,6 +255,7 @@ def test_bookings_that_do_not_meet_are_taken(rows):
     assert len(book(file(*rows, rest=TWO)).reservations) == len(rows)
 
 
+@pytest.mark.fault("bookings-clocks")
 def test_offsets_are_compared_as_instants():
     """10:30 at UTC+2 is before 09:00 at UTC."""
     berlin = (
@@ -264,6 +267,7 @@ def test_offsets_are_compared_as_instants():
         book(file(berlin, utc.replace("08:30Z", "08:29:59Z")))
 
 
+@pytest.mark.fault("bookings-clocks")
 def test_the_night_in_which_the_clocks_are_set_back_is_an_hour_longer():
     times = "start: 2026-10-25T02:30:00+02:00, end: 2026-10-25T02:30:00+01:00"
     text = f"- {{id: a, team: t, host: h, gpus: [0], {times}}}"

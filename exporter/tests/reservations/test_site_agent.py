@@ -95,6 +95,7 @@ def test_the_series_of_a_scrape(new_site, tmp_path):
     assert scrape.value("gputally_left_out_families") == 0
 
 
+@pytest.mark.fault("bookings-bad")
 def test_a_file_is_followed_and_a_bad_one_leaves_what_was_good_in_force(new_site, tmp_path):
     file = tmp_path / "etc" / "r.yml"
     start, end = now() - timedelta(hours=1), now() + timedelta(hours=3)
@@ -162,6 +163,7 @@ def test_reservations_come_and_go_with_the_configuration(new_site, tmp_path):
     )
 
 
+@pytest.mark.fault("bookings-bad")
 def test_a_bad_file_at_the_start_is_one_line_and_status_2(new_site, tmp_path):
     file = tmp_path / "etc" / "r.yml"
     put(file, ("a", now(), now() + timedelta(hours=1)), ("b", now(), now() + timedelta(hours=1)))

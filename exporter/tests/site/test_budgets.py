@@ -48,6 +48,7 @@ def charge(day: date, amount: str, currency: str = "EUR", team: str = "nlp", pro
     return Charge(day, provider, "a", "h100", team, currency, Decimal(amount), None)
 
 
+@pytest.mark.fault("statement-clocks")
 @pytest.mark.parametrize(
     ("now", "name", "hours"),
     [
@@ -80,6 +81,7 @@ def test_thresholds_parts_and_rates_are_told():
     assert set(family(figures(terms(), Sources(), 0), "includes")) == {("nlp", "energy")}
 
 
+@pytest.mark.fault("statement-currency")
 def test_bills_of_the_period_count_and_those_without_a_rate_stand_apart():
     bills = [
         charge(date(2026, 10, 31), "1"),
@@ -135,6 +137,7 @@ budgets: [{{team: nlp, amount: {amount}, currency: EUR}}]
 """
 
 
+@pytest.mark.fault("ledger-away")
 def test_the_agent_follows_its_configuration_and_its_ledger(new_site: Site, tmp_path: Path) -> None:
     config, today = tmp_path / "g.yml", datetime.now(UTC).date()
     config.write_text(DECLARED.format(amount=100))

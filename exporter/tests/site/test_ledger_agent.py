@@ -103,6 +103,7 @@ def test_without_a_ledger_nothing_of_it_is_shown_and_a_reload_takes_it_up_and_aw
     assert not gone.series(MONTH)
 
 
+@pytest.mark.fault("ledger-away")
 def test_a_ledger_that_is_not_there_yet_is_said_and_taken_up_when_it_is(
     site: Site, config: Path, ledger: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_ledger_that_is_not_there_yet_is_said_and_taken_up_when_it_is(
     assert len(running.lines("can be read again")) == 1
 
 
+@pytest.mark.fault("ledger-damaged")
 def test_a_damaged_ledger_leaves_the_figures_as_they_were(site: Site, config: Path, ledger: Path) -> None:
     charge(ledger, today(5))
     running = site(f"--config.file={config}")
@@ -136,6 +138,7 @@ def test_a_damaged_ledger_leaves_the_figures_as_they_were(site: Site, config: Pa
     assert not running.lines("Traceback")
 
 
+@pytest.mark.fault("ledger-away")
 def test_a_writer_in_the_middle_of_an_import_holds_nobody_up(site: Site, config: Path, ledger: Path) -> None:
     charge(ledger, today(5))
     running = site(f"--config.file={config}")
@@ -148,6 +151,7 @@ def test_a_writer_in_the_middle_of_an_import_holds_nobody_up(site: Site, config:
     running.wait_until(lambda s: cost(s) == 7, what="what was written")
 
 
+@pytest.mark.fault("ledger-away")
 def test_a_ledger_that_somebody_holds_to_himself_is_said_and_read_when_it_is_let_go(
     site: Site, config: Path, ledger: Path
 ) -> None:
@@ -166,6 +170,7 @@ def test_a_ledger_that_somebody_holds_to_himself_is_said_and_read_when_it_is_let
     assert running.terminate()[0] == 0
 
 
+@pytest.mark.fault("ledger-away")
 def test_a_disk_that_does_not_answer_hangs_no_scrape_and_no_end(
     new_site: Site, config: Path, ledger: Path, preload_library: Path, tmp_path: Path
 ) -> None:
