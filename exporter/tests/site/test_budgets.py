@@ -17,15 +17,19 @@ from gputally.model.account import Charge
 from gputally.model.budget import Budget, BudgetFigures
 from gputally.model.reservation import Reservation
 from gputally.site.budgets.figures import Sources, Terms, figures, first_day
+from tests.agent.preload import Preload, preload_library
 from tests.cli.command import gputally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.agent.watching import Scrape
     from tests.site.running import RunningSite
 
     Site = Callable[..., RunningSite]
+
+__all__ = ["preload_library"]
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MONTH = Budget("nlp", "month", Decimal(1000), "EUR", carry_over=True, carried={"2026-11": Decimal(20)})
@@ -172,3 +176,45 @@ def test_the_agent_follows_its_configuration_and_its_ledger(new_site: Site, tmp_
     config.write_text("site: {timezone: UTC}\n")
     running.signal(signal.SIGHUP)
     running.wait_until(lambda s: not s.series("site_budget_info"))
+
+
+@pytest.mark.fault("ledger-away")
+def test_a_ledger_on_a_disk_that_hangs_keeps_no_budget_from_being_laid_on_the_calendar(
+    new_site: Site, preload_library: Path, tmp_path: Path
+) -> None:
+    """Its bills stay as they were, a metric says so, and what is declared anew counts."""
+    config, folder = tmp_path / "g.yml", tmp_path / "accounts"
+    folder.mkdir()
+    declared = DECLARED.replace("ledger.sqlite", "accounts/ledger.sqlite")
+    config.write_text(declared.format(amount=100))
+    bill = tmp_path / "bill.csv"
+    bill.write_text(
+        f"date,provider,gpu_type,cost,currency,team\n{datetime.now(UTC).date()},a,h100,12.5,EUR,nlp\n"
+    )
+    assert gputally("bills", "import", bill.name, f"--config.file={config}", folder=tmp_path).status == 0
+    preload = Preload(preload_library, tmp_path / "preload.control", folder)
+    running = new_site(f"--config.file={config}", env=preload.env)
+    running.start()
+
+    def shows(scrape: Scrape, amount: float, up: float) -> bool:
+        bills = scrape.value("site_budget_declared_cost", part="bills", team="nlp", currency="EUR")
+        credit = scrape.value("site_budget_credit", part="amount", team="nlp", currency="EUR")
+        return (bills, credit, scrape.value("site_budget_source_up", source="ledger")) == (12.5, amount, up)
+
+    running.wait_until(lambda s: shows(s, 100, 1), what="the bill")
+    preload.hang_disk()
+    (folder / "ledger.sqlite").touch()
+    config.write_text(declared.format(amount=250))
+    running.signal(signal.SIGHUP)
+    running.wait_until(lambda s: shows(s, 250, 0), what="a disk that hangs", timeout=40)
+    config.write_text(declared.format(amount=300))
+    running.signal(signal.SIGHUP)
+    running.wait_until(lambda s: shows(s, 300, 0), what="another budget meanwhile", timeout=40)
+    assert len(running.lines("budgets:")) == 1
+    preload.heal_disk()
+    running.signal(signal.SIGHUP)
+    running.wait_until(lambda s: shows(s, 300, 1), what="the disk again", timeout=90)
+    preload.hang_disk()
+    (folder / "ledger.sqlite").touch()
+    running.signal(signal.SIGHUP)
+    assert running.terminate()[0] == 0
