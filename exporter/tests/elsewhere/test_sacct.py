@@ -222,6 +222,8 @@ def test_a_line_that_ends_too_early_is_refused_and_named():
     [
         (["JobID|State|End", "1|COMPLETED|x"], "no column Start, AllocTRES: sacct -P --format=JobIDRaw,"),
         (["JobID|JobID|State|Start|End|AllocTRES"], "column JobID is there twice"),
+        (["JobID|a\x1b[2J|a\x1b[2J|State|Start|End|AllocTRES"], r"column a\?\[2J is there twice"),
+        ([row(Start="2026-11-05\x1b12:00:00")], r"2026-11-05\?12:00:00 has no offset"),
         (["1|2|3"], "no header, and 3 fields where 13 columns are expected"),
         ([row()], "has no offset: say whose clocks are meant with --timezone"),
     ],

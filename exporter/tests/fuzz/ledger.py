@@ -94,7 +94,7 @@ def jobs(data: bytes) -> bool:
                 _judge(found)
                 read = read or isinstance(found, OutsideJob)
         except (BadTable, HalfFile) as error:
-            one_line(str(error).encode("ascii", "replace").decode().replace("\n", " "), 10_000)
+            one_line(str(error), 10_000)
         assert table.place() <= table.size == len(data)
     return read
 

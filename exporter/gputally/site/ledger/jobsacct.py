@@ -78,7 +78,7 @@ def check_columns(columns: Sequence[str]) -> None:
         missing.insert(0, "JobIDRaw")
     if missing:
         raise BadTable(f"no column {', '.join(missing)}: sacct -P --format={','.join(COLUMNS)}")
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    twice = sorted({name[:40] for name in columns if columns.count(name) > 1})
     if twice:
         raise BadTable(f"column {', '.join(twice)} is there twice")
 

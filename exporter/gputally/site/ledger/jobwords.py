@@ -4,7 +4,10 @@ LONGEST = 128
 
 
 class BadTable(Exception):
-    """The file is no table of jobs that can be used; `str()` is why, in one line."""
+    """The file is no table of jobs that can be used; `str()` is why, in one line that drives no terminal."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("".join(c if c.isprintable() else "?" for c in why))
 
 
 def clean(text: str) -> str:
