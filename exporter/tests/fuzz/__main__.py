@@ -57,16 +57,20 @@ def fuzz(target: Target, seconds: int) -> Course:
     command = [sys.executable, "-m", "tests.fuzz.instrumented", target.name, str(corpus), *flags]
     command += [f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-use_value_profile=1"]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    said = done.stdout + "\n" + done.stderr
+    return course_of(done.stdout + "\n" + done.stderr, failed=done.returncode != 0)
+
+
+def course_of(said: str, *, failed: bool) -> Course:
+    """What libFuzzer has printed."""
     course = Course()
     for runs, word, edges, _, inputs in _LINE.findall(said):
         course.runs, course.edges, course.inputs = int(runs), int(edges), int(inputs)
         if word == "INITED":
             course.edges_at_first = int(edges)
-    if done.returncode:
+    if failed:
         found = _TRACE.search(said)
-        course.finding = found[1] if found else said[-3000:]
-        course.finding += "".join(re.findall(r"\nartifact_prefix.*; (Test unit written to .*)", said))
+        kept = re.findall(r"\nartifact_prefix.*; (Test unit written to .*)", said)
+        course.finding = "\n".join([found[1].strip() if found else said[-3000:], *kept])
     return course
 
 

@@ -95,7 +95,7 @@ def offers(data: bytes) -> bool:
     try:
         found = parse_listing(document)
     except ListingError as error:
-        one_line(str(error).encode("ascii", "replace").decode())
+        one_line(str(error))
         return False
     for report in found.market.providers:
         assert report.fetched is not None
