@@ -1,4 +1,4 @@
-"""What libFuzzer prints is understood: figures, a finding with where its input lies, and an end without a word."""
+"""What libFuzzer prints is understood: figures, a finding and where its input lies, an end without a word."""
 
 from tests.fuzz.__main__ import Course, course_of
 
