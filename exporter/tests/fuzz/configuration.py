@@ -16,7 +16,7 @@ from gputally.config.strict import ConfigError
 from gputally.report.ranges import read_range
 from gputally.site.reservations import changes
 from gputally.site.reservations.changes import RefusedError
-from gputally.tokens.authfile import DamagedError, make_token, read_tokens
+from gputally.tokens.authfile import DamagedError, Token, make_token, read_tokens
 from gputally.tokens.authfile import render as render_tokens
 from gputally.tokens.holders import Holder, read_holders
 from tests.config.manual import BLOCKS, complaints, put_files
@@ -180,7 +180,9 @@ def _bookings() -> Iterator[bytes]:
 
 def _tokens() -> Iterator[bytes]:
     yield _HOLDERS
-    yield render_tokens("http://127.0.0.1:8428", [(Holder("team", "nlp"), make_token("team:nlp"))]).encode()
+    yield render_tokens(
+        "http://127.0.0.1:8428", [(Holder("team", "nlp"), Token("team:nlp", "no-secret" * 4))]
+    ).encode()
 
 
 TARGETS = (
