@@ -167,6 +167,12 @@ REFUSED = {
         lambda: changes.cancel(file(ONE).encode(), "r.yml", "a", T0_NS + 4 * HOUR_NS),
         "a is completed already",
     ),
+    "a tab before a value": (
+        lambda: changes.cancel(
+            f"reservations:\n{BLOCK_ONE.replace('host: ', f'host: {chr(9)}')}".encode(), "r.yml", "a", T0_NS
+        ),
+        "r.yml:4 has to be changed by hand: found character '\\t' that cannot start any token",
+    ),
     "an end as a block of text": (
         lambda: changes.extend(
             f"reservations:\n{BLOCK_ONE.replace(f'end: {at(4)}', f'end: >-{chr(10)}    {at(4)}')}".encode(),
@@ -185,6 +191,7 @@ def test_what_cannot_be_is_refused(act, message):
     with pytest.raises(RefusedError) as caught:
         act()
     assert message in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_a_booking_that_breaks_a_rule_of_the_file_is_refused_as_the_reader_does():
