@@ -114,8 +114,8 @@ def _edited(data: bytes, name: str, edit: Callable[[str], str]) -> tuple[bytes, 
     except LayoutError as error:
         raise RefusedError(f"{name} has to be changed by hand: {error}") from None
     except yaml.YAMLError as error:  # a tab, say, with which the stricter of the two parsers cannot do
-        why, mark = getattr(error, "problem", None) or "not YAML", getattr(error, "problem_mark", None)
-        place = f"{name}:{mark.line + 1}" if mark is not None else name
+        why, at = getattr(error, "problem", None) or "not YAML", getattr(error, "problem_mark", None)
+        place = f"{name}:{at.line + 1}" if at is not None else name
         raise RefusedError(f"{place} has to be changed by hand: {why}") from None
     changed = mark + text.encode()
     return changed, parse_reservations(changed, name)
