@@ -26,7 +26,7 @@ def hurry(stack: Stack) -> None:
     assert f"- {copies}/*.yml" in file.read_text()
 
 
-def wait_for(url: str, expression: str, seconds: float = 40) -> None:
+def wait_for(url: str, expression: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not series(url, expression):
         assert time.monotonic() < deadline, expression

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -131,7 +130,7 @@ class Books:
             if not is_there(file):
                 inquiry.note(f"There is no ledger yet ({file}): nothing has been imported.")
                 return ()
-            with closing(Ledger.open(file)) as ledger:
+            with Ledger.open(file) as ledger:
                 return list(charges(ledger, period.first, period.end))
         except (LedgerError, sqlite3.Error) as error:
             raise ReportError(str(error)) from None

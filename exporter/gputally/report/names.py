@@ -141,7 +141,7 @@ CARD_LABELS = ("cluster", "uuid", "instance", "gpu")
 
 def find_cards(inquiry: Inquiry) -> dict[tuple[str, str], Card]:
     """Cards of the range by cluster and uuid."""
-    step = "1m" if inquiry.range.seconds < DAY_S else "5m"
+    step = inquiry.range.step
     names: dict[tuple[str, ...], str] = {}
     tasks = [
         Task(

@@ -21,6 +21,8 @@ from gputally.cli.accounts import _note_time
 from gputally.model.budget import period_at, period_named
 from gputally.report.asking import Inquiry
 from gputally.report.ranges import Range
+from gputally.site.ledger import store
+from gputally.site.ledger.store import Ledger
 from tests.report.conftest import Scene
 from tests.report.inquiring import Scripted
 from tests.report.truth import HOUR, JOBS
@@ -276,6 +278,20 @@ def test_a_ledger_that_is_none_is_an_error(site: Site, say: Say) -> None:
         ledger.write_bytes(content)
     assert status == 1
     assert "ledger.sqlite" in err
+    assert err.count("\n") == 1
+
+
+def test_a_ledger_that_is_written_while_nothing_guards_it_is_no_statement(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unguarded(path: Path) -> Ledger:
+        """Opened as in a folder where one may not write, and another file by the time it was read."""
+        return Ledger(path, store._opened(path, "ro&immutable=1"), ())
+
+    monkeypatch.setattr(Ledger, "open", unguarded)
+    status, _, err = say("budgets")
+    assert status == 1
+    assert "was written while it was read" in err
     assert err.count("\n") == 1
 
 
