@@ -135,7 +135,7 @@ def step_of(world: World, server: Server, length_s: int, repeats: int) -> tuple[
         rule_cores=sum(group.median_s / group.interval_s for group in groups.values()),
         mib=mib,
         groups_s=sum(group.median_s for group in groups.values()),
-        slowest=max((group.part, group.name) for group in groups.values()),
+        slowest=max((group.median_s / group.interval_s, group.name) for group in groups.values()),
         missed=gained["missed"],
         late_s=late_s(server),
         failed=failed + world.nodes - ask(server, 'count(up{job="gputally-node"})'),

@@ -30,7 +30,7 @@ class Step:
     rule_cores: float
     mib: float
     groups_s: float  # an evaluation of each group, one after the other
-    slowest: tuple[float, str]  # part of its interval, and which group
+    slowest: tuple[float, str]  # part of its interval that an evaluation takes, and which group
     missed: float
     late_s: float
     failed: float
