@@ -45,5 +45,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: most tests wait for programs that they started."""
-    return (os.cpu_count() or 1) + 1
+    """Two for a core: most tests wait for programs that they started."""
+    return 2 * (os.cpu_count() or 1)

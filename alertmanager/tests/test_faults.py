@@ -8,41 +8,13 @@ import pytest
 import requests
 import trustme
 from alertmanager.tests.chain import hot_machine, prometheus
-from alertmanager.tests.conftest import World, iso, open_always, states, tell
+from alertmanager.tests.conftest import World, open_always, states, tell
+from alertmanager.tests.losing import kill, lost, silence, silences
 from alertmanager.tests.mailserver import MailServer, text_of
 from alertmanager.tests.services import Services, await_truth
 from scripts.stack.processes import Program
 
 from tests.fakenvml.build import build
-
-
-def lost(place: str) -> dict[str, str]:
-    return {"alertname": "GpuLost", "instance": place, "gpu": "0", "uuid": "A"}
-
-
-def kill(program: Program) -> None:
-    """SIGKILL, as the machine's end or the kernel's lack of memory."""
-    assert program._process is not None
-    program._process.kill()
-    program._process.wait()
-
-
-def silence(program: Program, place: str) -> str:
-    """Silence a machine for an hour; the silence's id."""
-    now = datetime.now(UTC).timestamp()
-    body = {
-        "matchers": [{"name": "instance", "value": place, "isRegex": False}],
-        "startsAt": iso(now),
-        "endsAt": iso(now + 3600),
-        "createdBy": "ada",
-        "comment": "known",
-    }
-    answer = requests.post(f"{program.url}/api/v2/silences", json=body, timeout=10)
-    return str(answer.json()["silenceID"])
-
-
-def silences(program: Program) -> set[str]:
-    return {one["id"] for one in requests.get(f"{program.url}/api/v2/silences", timeout=10).json()}
 
 
 @pytest.mark.fault("receiver-hangs")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 from alertmanager.tests.conftest import Config, World, new_world, open_always, routes_of, tell
+from alertmanager.tests.losing import kill, lost, silence, silences
 from alertmanager.tests.services import await_truth
-from alertmanager.tests.test_faults import kill, lost, silence, silences
 from scripts.stack.processes import LOOPBACK, Program, free_port
 
 PEER_TIMEOUT_S, INTERVAL_S = (

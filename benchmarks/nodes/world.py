@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from scripts.recorded_market import recorded_market
+from scripts.recorded_market import RecordedMarket
 from scripts.stack.accounts import WAIT_SECONDS, Accounts
 from scripts.stack.configuration import write_site
 
@@ -85,7 +85,8 @@ class World:
         return hurried(self.folder, longest_s)[1]
 
     def _declared(self) -> Path:
-        market = self.stack.enter_context(recorded_market())
+        market = RecordedMarket()
+        self.stack.callback(market.stop)
         etc, ledger = self.folder / "etc", self.folder / "ledger.sqlite"
         file = write_site(etc, market.url, datetime.now(UTC), ledger)
         reservations = etc / "reservations.yml"

@@ -99,7 +99,9 @@ def test_blocks_of_the_manual_are_taken():
 def test_every_command_of_the_manual_is_one():
     from gputally.cli.report import report  # noqa: PLC0415 - with all its flags
 
-    for line in blocks("sh")[0].splitlines():
+    export, *commands = blocks("sh")[0].splitlines()
+    assert export.startswith("export GPUTALLY_CONFIG_FILE=")
+    for line in commands:
         words = line.split("#")[0].split(">")[0].split()[1:]
         assert words[0] == "report"
         command = report.commands[words[1]]
