@@ -45,5 +45,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two for a core: most tests wait for programs that they started."""
-    return 2 * (os.cpu_count() or 1)
+    """Two for a core, as most tests wait for programs; with eight the longest file decides."""
+    return min(8, 2 * len(os.sched_getaffinity(0)))
