@@ -103,16 +103,23 @@ def test_of_a_scrape_that_does_not_arrive_whole_nothing_is_stored(
     gpu = fake_nvml.add_gpu(power=Constant(400))
     running = agent()
     running.wait_until(lambda s: (counted_mj(s, gpu) or 0) > 0)
-    (*cut, whole), (*cut_too, whole_too) = proxied(running, old=False), proxied(running, old=True)
-    prometheus = Prometheus(tmp_path, [*cut, whole, *cut_too, whole_too])
+    names = {
+        address: (kind, length)
+        for kind in ("new", "old")
+        for address, length in zip(proxied(running, old=kind == "old"), LENGTHS, strict=True)
+    }
+    prometheus = Prometheus(tmp_path, list(names))
     try:
-        running.until(lambda: len(prometheus.query("up")) == 2 * len(LENGTHS), 20, "all were scraped")
-        ups = {one["instance"]: one["value"] for one in prometheus.query("max_over_time(up[1m])")}
-        counters = {one["instance"] for one in prometheus.query(f"last_over_time({COUNTED}[1m])")}
+        running.until(lambda: len(prometheus.query("up")) == len(names), 20, "all were scraped")
+        running.until(lambda: len(prometheus.query(COUNTED)) == 2, 20, "what arrives whole is stored")
+        ups = {names[one["instance"]]: one["value"] for one in prometheus.query("max_over_time(up[1m])")}
+        counters = {names[one["instance"]] for one in prometheus.query(f"last_over_time({COUNTED}[1m])")}
     finally:
         prometheus.stop()
-    assert ups == dict.fromkeys([*cut, *cut_too], "0") | {whole: "1", whole_too: "1"}
-    assert counters == {whole, whole_too}
+    # Prometheus 3 takes an answer without length and without a byte for an empty page of an agent that is up.
+    arrived = {name for name, up in ups.items() if up != "0"} - {("old", 0)}
+    assert arrived == {("new", WHOLE), ("old", WHOLE)}
+    assert counters == {("new", WHOLE), ("old", WHOLE)}
 
 
 @pytest.mark.fault("prometheus-disk", "prometheus-empty")
